@@ -1,0 +1,74 @@
+/*
+ * The firmware tables of the machine: plain data in, bytes out. Pure: no allocation, no logging,
+ * no knowledge of KVM or of devices.
+ *
+ * ACPI 6.3 without hardware-reduced mode: RSDP, XSDT, FADT, FACS, MADT, MCFG, DSDT and one SSDT for
+ * each passed slot; SMBIOS 3.0.
+ */
+#ifndef ACPI_TABLES_H
+#define ACPI_TABLES_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define ACPI_SLOT_MAX 16
+#define ACPI_CPU_MAX 64
+
+struct acpi_window {
+	uint64_t start;
+	uint64_t size; /* 0: absent */
+};
+
+/* One passed slot: the root port's device number on bus 0 and what is below it. */
+struct acpi_slot {
+	unsigned int index;       /* names the objects: RP00 ... */
+	uint8_t port_dev;         /* device number of the root port on bus 0 */
+	uint8_t functions;        /* bit per function that exists below */
+	uint8_t d3cold;           /* non-zero: offer the power resource */
+	uint8_t gpe;              /* general-purpose event of the slot's Notify */
+	uint64_t controller;      /* gpa of the slot power controller (devices/slot_power.h) */
+};
+
+struct acpi_machine {
+	unsigned int cpus;
+	const uint32_t *apic_ids;  /* of `cpus` local APICs */
+
+	struct acpi_window mmio32, mmio64, io, ecam;
+	uint32_t ioapic, lapic;    /* gpa */
+	uint16_t pm1a_evt, pm1a_cnt, pm_tmr, gpe0, reset_port; /* I/O ports */
+	uint8_t gpe0_size, reset_value, sci;
+	uint8_t slp_typ_s5;
+	uint16_t com1_port, rtc_port; /* 8 ports from com1_port */
+	uint8_t com1_irq, rtc_irq;
+	uint16_t pm_base, pm_size; /* ports that the DSDT reserves */
+
+	/* _PRT of the host bridge: GSI of pin 0..3 (INTA..INTD) of device 0..31 on bus 0. */
+	uint32_t prt[32][4];
+
+	unsigned int slots;
+	const struct acpi_slot *slot;
+};
+
+/*
+ * Writes every table into `buffer`, which the guest sees at physical address `gpa` (below 4 GiB,
+ * 64-byte aligned); the RSDP comes first. Returns the bytes used, or negative errno: -ENOSPC the
+ * buffer is too small, -EINVAL a count is out of range.
+ */
+long acpi_build(const struct acpi_machine *machine, uint8_t *buffer, size_t size, uint64_t gpa);
+
+/* Single tables, for tests and for acpi_build(): same returns. */
+long acpi_build_dsdt(const struct acpi_machine *machine, uint8_t *buffer, size_t size);
+long acpi_build_slot_ssdt(const struct acpi_slot *slot, uint8_t *buffer, size_t size);
+
+struct smbios_machine {
+	const char *version;      /* of the program */
+	unsigned int cpus;
+	uint64_t memory_size;     /* bytes */
+	uint8_t uuid[16];
+};
+
+/* SMBIOS 3.0 entry point (first, 16-byte aligned) and structure table, as acpi_build(). */
+long smbios_build(const struct smbios_machine *machine, uint8_t *buffer, size_t size,
+		  uint64_t gpa);
+
+#endif

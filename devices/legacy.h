@@ -1,0 +1,44 @@
+/*
+ * The small ISA devices that an x86 guest looks for: serial port, real-time clock, the keyboard
+ * controller's reset line, the test guests' exit port.
+ */
+#ifndef DEVICES_LEGACY_H
+#define DEVICES_LEGACY_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "devices/acpi_pm.h"
+
+struct bus;
+struct irq_chip;
+struct rtc;
+struct serial;
+
+/* 16550A UART at `port_base` (8 ports) on edge-triggered `gsi`. Output goes to `out_fd` from the
+ * vCPU's thread; a would-block or failed write loses the byte, the VM goes on. */
+struct serial *serial_create(struct bus *port, struct irq_chip *irq, uint16_t port_base,
+			     uint32_t gsi, int out_fd);
+void serial_destroy(struct serial *serial);
+void serial_reset(struct serial *serial);
+
+/* Offers input. Returns how many bytes were taken (0 when the receive buffer of 1 KiB is full). */
+size_t serial_input(struct serial *serial, const uint8_t *bytes, size_t len);
+
+/* MC146818-compatible clock with 114 bytes of memory; UTC of the host plus what the guest set.
+ * The alarm and the update interrupt are kept; periodic interrupts are not offered.
+ * `timer_fd` of rtc_timer_fd() must be watched by the loop and given to rtc_timer(). */
+struct rtc *rtc_create(struct bus *port, struct irq_chip *irq);
+void rtc_destroy(struct rtc *rtc);
+void rtc_reset(struct rtc *rtc);
+int rtc_timer_fd(const struct rtc *rtc);
+void rtc_timer(struct rtc *rtc);
+
+/* Ports 0x60/0x64: no keyboard, but command 0xfe resets the machine. 0 or negative errno. */
+int i8042_create(struct bus *port, machine_request_fn request, void *opaque);
+
+/* Port 0xf4: a write of V ends the program with (V << 1) | 1. Test guests only (--debug-exit). */
+typedef void (*debug_exit_fn)(void *opaque, int status);
+int debug_exit_create(struct bus *port, debug_exit_fn exit, void *opaque);
+
+#endif

@@ -1,0 +1,62 @@
+/*
+ * The host's side of a slot before it is opened: what sysfs says of it (never waking the device),
+ * and the group/container back end that opens its functions.
+ */
+#ifndef VFIO_HOST_H
+#define VFIO_HOST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct mem;
+struct vfio_backend;
+struct vfio_container;
+
+#define HOST_FUNCTIONS 8
+
+struct host_function {
+	bool exists;
+	char name[16];      /* "0000:01:00.0" */
+	char driver[32];    /* bound driver, "" without */
+	int group;          /* IOMMU group, -1 without */
+};
+
+struct host_slot {
+	char name[16];      /* "0000:01:00" */
+	struct host_function fn[HOST_FUNCTIONS];
+};
+
+/* "01:00.0" or "0000:01:00.0", hexadecimal, to the long form. False when it is neither. */
+bool host_parse_bdf(const char *text, char ret_bdf[16]);
+
+/*
+ * Reads the slot of `bdf` from sysfs (`sysfs` is "/sys" but in tests) and checks all that must be
+ * true before anything is opened: the device exists, an IOMMU is on, every function of the slot is
+ * bound to vfio-pci, every device in each group is bound to a driver that keeps it viable
+ * (vfio-pci, pci-stub, pcieport, or none). The sentence in `ret_why` names the offender: every
+ * device of the group with its driver, and what to do. 0, -ENODEV, -EINVAL, -EBUSY.
+ */
+int host_slot_read(const char *sysfs, const char *bdf, struct host_slot *ret_slot, char *ret_why,
+		   size_t why_size);
+
+/*
+ * Opens one function: its group (added to the container, once), then the device. The first group
+ * also sets the container's IOMMU type. On failure a sentence and negative errno; nothing stays
+ * open. -EPERM, -EACCES, -EBUSY (in use) have sentences of their own.
+ */
+int vfio_group_backend_open(struct vfio_container *container, const struct host_function *fn,
+			    struct vfio_backend **ret_backend, char *ret_why, size_t why_size);
+
+/* Maps every block of RAM for DMA at iova = gpa, once a container. With a sentence (memlock limit:
+ * says the limit and what is needed). */
+int vfio_container_map_ram(struct vfio_container *container, const struct mem *mem,
+			   char *ret_why, size_t why_size);
+
+/*
+ * Wraps `inner` (which it then owns): low-power probe and entry answer `error` (negative errno) and
+ * the device is not touched by them; everything else passes through. NULL: out of memory.
+ */
+struct vfio_backend *vfio_fault_backend_wrap(struct vfio_backend *inner, int error);
+
+#endif

@@ -1,0 +1,130 @@
+/*
+ * The power state machine of one slot, pure: events in, actions out, no I/O. The rules are those of
+ * docs/power.md; each is checked in every reachable state by tests/vfio/test_power.c.
+ *
+ * One thread (vfio/slot.c) owns a machine: it takes an event, calls power_step(), carries out the
+ * actions in order, and feeds the results of those marked (R) back as events before it takes any
+ * other event. So transitions never overlap, and no lock is held while the host works.
+ */
+#ifndef VFIO_POWER_H
+#define VFIO_POWER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define POWER_FUNCTIONS 8
+
+enum power_state {
+	POWER_ON,      /* the guest may use the function; nothing engaged on the host */
+	POWER_ENGAGED, /* the host accepted a low-power entry, nobody has ended it as far as we know */
+	POWER_WOKEN,   /* was engaged with wake-up; someone on the host woke it; guest not back yet */
+	POWER_REFUSED, /* the guest believes it off; the host refused or lacks low power */
+	POWER_LOST,    /* the device does not come back */
+};
+
+enum power_cause {
+	POWER_CAUSE_GUEST,    /* the guest asked by _OFF or _ON */
+	POWER_CAUSE_HOST,     /* something on the host (or the device by PME) woke it */
+	POWER_CAUSE_RESET,    /* guest reset or reboot */
+	POWER_CAUSE_SHUTDOWN, /* the VMM ends */
+	POWER_CAUSE_ERROR,    /* the host reported failure */
+};
+
+enum power_event_type {
+	POWER_EV_OFF,        /* the guest's _OFF */
+	POWER_EV_ON,         /* the guest's _ON */
+	POWER_EV_WAKE,       /* wake-up eventfd of `function` was signalled (and has been drained) */
+	POWER_EV_RESET,      /* guest reset: everything back to ON */
+	POWER_EV_SHUTDOWN,   /* the VMM ends: leave the card awake, idle and usable */
+	POWER_EV_HOST_ERROR, /* access to `function` failed while ON (`error`) */
+	POWER_EV_RESEND,     /* the resend timer fired */
+	/* results of actions */
+	POWER_EV_ENTRY_DONE, /* `error` 0 or negative errno */
+	POWER_EV_EXIT_DONE,
+	POWER_EV_CHECK_DONE, /* `error` 0: vendor ID is there; -ENODEV: ones; others: read failed */
+	POWER_EV_RESET_DONE,
+};
+
+struct power_event {
+	enum power_event_type type;
+	uint8_t function;
+	int error;
+};
+
+enum power_action_type {
+	POWER_DO_DETACH,   /* hide from the guest (PCI_COLD): unmap BARs, detach INTx, stop SET_IRQS */
+	POWER_DO_DRAIN,    /* read the wake-up eventfd empty */
+	POWER_DO_ENTRY,    /* (R) low-power entry; `with_wakeup` */
+	POWER_DO_EXIT,     /* (R) low-power exit, then drain the wake-up eventfd */
+	POWER_DO_CHECK,    /* (R) read the vendor ID */
+	POWER_DO_RESET,    /* (R) function reset */
+	POWER_DO_ATTACH,   /* show to the guest in D0 (PCI_PRESENT): interrupts, BARs, PMCSR state 0 */
+	POWER_DO_GONE,     /* PCI_GONE: the guest reads ones for ever */
+	POWER_DO_PME,      /* set PME_Status of the function and, as PME_En is set, send a PME */
+	POWER_DO_NOTIFY,   /* ACPI Notify(function 0, 2) by the slot's GPE */
+	POWER_DO_TIMER,    /* arm the resend timer once */
+	POWER_DO_REPORT,   /* write the event described by the rest of the action */
+	POWER_DO_DONE,     /* the guest's request is answered: busy clears, power reads as `on` */
+};
+
+struct power_action {
+	enum power_action_type type;
+	uint8_t function;
+	bool with_wakeup;           /* ENTRY */
+	bool on;                    /* DONE */
+	enum power_state from, to;  /* REPORT */
+	enum power_cause cause;     /* REPORT */
+	int error;                  /* REPORT */
+};
+
+#define POWER_ACTIONS_MAX 64
+struct power_actions {
+	unsigned int count;
+	struct power_action action[POWER_ACTIONS_MAX];
+};
+
+/* What a function can do and what the guest and the policy want of it; set by the owner. */
+struct power_function {
+	/* fixed at start */
+	bool exists;
+	bool can_enter;        /* host offers ENTRY and EXIT */
+	bool can_enter_wakeup; /* host offers ENTRY_WITH_WAKEUP and EXIT */
+	bool needs_driver;     /* guest driver needed before every sleep (NVIDIA display class) */
+	int refuse_error;      /* negative errno given as the reason where it cannot; -ENOTTY, ... */
+	/* the guest's virtual PMCSR, copied in by the owner before every power_step() */
+	bool pme_enable;
+	bool pme_status;
+	/* the machine's own */
+	enum power_state state;
+	bool engaged_wakeup;   /* ENGAGED was entered with wake-up */
+	int error;             /* of the last refusal */
+};
+
+enum power_phase { POWER_IDLE, POWER_GOING_OFF, POWER_GOING_ON, POWER_RESETTING, POWER_ENDING };
+
+struct power {
+	struct power_function fn[POWER_FUNCTIONS];
+	bool slot_on;          /* what the guest last asked for and was answered */
+	enum power_phase phase;
+	uint8_t waiting;       /* functions whose result is awaited */
+	unsigned int resends;  /* left for the present wake */
+	bool wake_reported;    /* one cause, one event: this sleep's wake was reported */
+};
+
+#define POWER_RESENDS 5
+#define POWER_RESEND_MS 1000
+
+/* `fn[].exists`, can_* and needs_driver are set; everything else starts: all ON. */
+void power_init(struct power *power);
+
+/*
+ * One step. `actions` is emptied first. Result events are valid only while awaited; unexpected ones
+ * are ignored. OFF/ON that find nothing to do answer with DONE alone (an _ON at boot, for example).
+ */
+void power_step(struct power *power, const struct power_event *event,
+		struct power_actions *actions);
+
+const char *power_state_name(enum power_state state);
+const char *power_cause_name(enum power_cause cause);
+
+#endif

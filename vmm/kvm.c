@@ -1,0 +1,160 @@
+#include "vmm/kvm.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "vmm/base/bits.h"
+#include "vmm/layout.h"
+
+#define CPUID_ENTRIES_MAX 256
+#define CPUID_ADDRESS_SIZES 0x80000008U /* AMD64 APM vol. 3, E.4.7: physical address bits in EAX[7:0] */
+#define ADDRESS_BITS_DEFAULT 36U
+
+/* What we build on. All of it is older than the VFIO low-power features (Linux 6.1). */
+static const struct {
+	int cap;
+	const char *name;
+} required[] = {
+	{KVM_CAP_IRQCHIP, "KVM_CAP_IRQCHIP"},
+	{KVM_CAP_USER_MEMORY, "KVM_CAP_USER_MEMORY"},
+	{KVM_CAP_SET_TSS_ADDR, "KVM_CAP_SET_TSS_ADDR"},
+	{KVM_CAP_SET_IDENTITY_MAP_ADDR, "KVM_CAP_SET_IDENTITY_MAP_ADDR"},
+	{KVM_CAP_PIT2, "KVM_CAP_PIT2"},
+	{KVM_CAP_PIT_STATE2, "KVM_CAP_PIT_STATE2"},
+	{KVM_CAP_EXT_CPUID, "KVM_CAP_EXT_CPUID"},
+	{KVM_CAP_IRQ_ROUTING, "KVM_CAP_IRQ_ROUTING"},
+	{KVM_CAP_IRQFD, "KVM_CAP_IRQFD"},
+	{KVM_CAP_IRQFD_RESAMPLE, "KVM_CAP_IRQFD_RESAMPLE"},
+	{KVM_CAP_SIGNAL_MSI, "KVM_CAP_SIGNAL_MSI"},
+	{KVM_CAP_MP_STATE, "KVM_CAP_MP_STATE"},
+	{KVM_CAP_IMMEDIATE_EXIT, "KVM_CAP_IMMEDIATE_EXIT"},
+};
+
+int kvm_ioctl(int fd, unsigned long request, const void *argument)
+{
+	int result = ioctl(fd, (int)request, argument);
+
+	return result < 0 ? -errno : result;
+}
+
+int kvm_ioctl_int(int fd, unsigned long request, unsigned long argument)
+{
+	int result = ioctl(fd, (int)request, argument);
+
+	return result < 0 ? -errno : result;
+}
+
+static int open_device(struct kvm *kvm, char *why, size_t why_size)
+{
+	const char *hint;
+	int version;
+
+	kvm->fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+	if (kvm->fd < 0) {
+		int error = -errno;
+
+		hint = error == -ENOENT ? "load the module kvm_intel or kvm_amd and enable "
+					  "virtualisation in the firmware setup"
+		     : error == -EACCES ? "add yourself to the group kvm, or run as root"
+					: "see the kernel log";
+		snprintf(why, why_size, "/dev/kvm: %s; %s", strerror(-error), hint);
+		return error;
+	}
+	version = kvm_ioctl_int(kvm->fd, KVM_GET_API_VERSION, 0);
+	if (version != KVM_API_VERSION) {
+		snprintf(why, why_size, "/dev/kvm has API version %d, this program needs %d",
+			 version, KVM_API_VERSION);
+		return -ENOTSUP;
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(required); i++) {
+		if (kvm_ioctl_int(kvm->fd, KVM_CHECK_EXTENSION, (unsigned long)required[i].cap) > 0)
+			continue;
+		snprintf(why, why_size, "/dev/kvm lacks %s; a kernel from 6.1 has it",
+			 required[i].name);
+		return -ENOTSUP;
+	}
+	return 0;
+}
+
+static int read_limits(struct kvm *kvm)
+{
+	int cpus = kvm_ioctl_int(kvm->fd, KVM_CHECK_EXTENSION, KVM_CAP_MAX_VCPUS);
+	int run_size = kvm_ioctl_int(kvm->fd, KVM_GET_VCPU_MMAP_SIZE, 0);
+	int error;
+
+	if (run_size < 0)
+		return run_size;
+	kvm->run_size = (size_t)run_size;
+	kvm->max_cpus = cpus > 0 && cpus < VCPU_MAX ? (unsigned int)cpus : VCPU_MAX;
+	kvm->cpuid = calloc(1, sizeof(*kvm->cpuid) +
+			       CPUID_ENTRIES_MAX * sizeof(struct kvm_cpuid_entry2));
+	if (!kvm->cpuid)
+		return -ENOMEM;
+	kvm->cpuid->nent = CPUID_ENTRIES_MAX;
+	error = kvm_ioctl(kvm->fd, KVM_GET_SUPPORTED_CPUID, kvm->cpuid);
+	if (error < 0)
+		return error;
+	kvm->address_bits = ADDRESS_BITS_DEFAULT;
+	for (uint32_t i = 0; i < kvm->cpuid->nent; i++)
+		if (kvm->cpuid->entries[i].function == CPUID_ADDRESS_SIZES)
+			kvm->address_bits = kvm->cpuid->entries[i].eax & 0xff;
+	if (kvm->address_bits > MMIO64_MAX_ADDRESS_BITS)
+		kvm->address_bits = MMIO64_MAX_ADDRESS_BITS;
+	return 0;
+}
+
+static int create_vm(struct kvm *kvm)
+{
+	uint64_t identity_map = KVM_IDENTITY_MAP_START;
+	/* The PC speaker's port 0x61 shares the PIT's gate; KVM answers for it. */
+	struct kvm_pit_config pit = {.flags = KVM_PIT_SPEAKER_DUMMY};
+	int error;
+
+	kvm->vm_fd = kvm_ioctl_int(kvm->fd, KVM_CREATE_VM, 0);
+	if (kvm->vm_fd < 0)
+		return kvm->vm_fd;
+	error = kvm_ioctl(kvm->vm_fd, KVM_SET_IDENTITY_MAP_ADDR, &identity_map);
+	if (!error)
+		error = kvm_ioctl_int(kvm->vm_fd, KVM_SET_TSS_ADDR, KVM_TSS_START);
+	if (!error)
+		error = kvm_ioctl_int(kvm->vm_fd, KVM_CREATE_IRQCHIP, 0);
+	if (!error)
+		error = kvm_ioctl(kvm->vm_fd, KVM_CREATE_PIT2, &pit);
+	return error;
+}
+
+int kvm_open(struct kvm *kvm, char *ret_why, size_t why_size)
+{
+	int error;
+
+	*kvm = (struct kvm){.fd = -1, .vm_fd = -1};
+	error = open_device(kvm, ret_why, why_size);
+	if (error) {
+		kvm_close(kvm);
+		return error;
+	}
+	error = read_limits(kvm);
+	if (!error)
+		error = create_vm(kvm);
+	if (error) {
+		snprintf(ret_why, why_size, "/dev/kvm: cannot create a virtual machine: %s",
+			 strerror(-error));
+		kvm_close(kvm);
+	}
+	return error;
+}
+
+void kvm_close(struct kvm *kvm)
+{
+	free(kvm->cpuid);
+	if (kvm->vm_fd >= 0)
+		close(kvm->vm_fd);
+	if (kvm->fd >= 0)
+		close(kvm->fd);
+	*kvm = (struct kvm){.fd = -1, .vm_fd = -1};
+}

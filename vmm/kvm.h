@@ -1,0 +1,50 @@
+/*
+ * The kernel's virtual machine: /dev/kvm, the VM, its interrupt controllers and timer. Everything
+ * that talks to KVM includes this header; nothing outside vmm/ does.
+ */
+#ifndef VMM_KVM_H
+#define VMM_KVM_H
+
+#include <linux/kvm.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct irq_chip;
+struct mem;
+
+struct kvm {
+	int fd;                     /* /dev/kvm */
+	int vm_fd;
+	size_t run_size;            /* bytes of the area shared with each vCPU */
+	unsigned int max_cpus;
+	unsigned int address_bits;  /* physical address bits of the guest's CPUs */
+	struct kvm_cpuid2 *cpuid;   /* what this host can give a guest */
+};
+
+/*
+ * Opens KVM and makes a VM with in-kernel PIC, IOAPIC, local APICs and PIT. Whether KVM works is
+ * asked of KVM, never of CPU flags. On failure a sentence in `ret_why`, negative errno, nothing
+ * left open.
+ */
+int kvm_open(struct kvm *kvm, char *ret_why, size_t why_size);
+void kvm_close(struct kvm *kvm);
+
+/* ioctl() that returns its result, or negative errno. */
+int kvm_ioctl(int fd, unsigned long request, const void *argument);
+int kvm_ioctl_int(int fd, unsigned long request, unsigned long argument);
+
+/*
+ * Guest RAM of `size` bytes (a multiple of 4 KiB): a memfd, split around the MMIO hole below 4 GiB.
+ * As kvm_open().
+ */
+int mem_create(struct kvm *kvm, uint64_t size, struct mem **ret_mem, char *ret_why,
+	       size_t why_size);
+void mem_destroy(struct mem *mem); /* accepts NULL */
+
+/* NULL: out of memory, or KVM refused the routing table. */
+struct irq_chip *irq_chip_create(struct kvm *kvm);
+void irq_chip_destroy(struct irq_chip *chip); /* accepts NULL */
+/* Back to the state at creation: PIC, IOAPIC and PIT. All vCPUs are stopped. */
+void irq_chip_reset(struct irq_chip *chip);
+
+#endif

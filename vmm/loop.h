@@ -1,0 +1,27 @@
+/*
+ * The event loop of the main thread: file descriptors that became readable, and nothing else.
+ * Handlers run on the main thread, one at a time. Adding and removing is allowed from any thread
+ * before loop_run() and from handlers during it.
+ */
+#ifndef VMM_LOOP_H
+#define VMM_LOOP_H
+
+struct loop;
+
+typedef void (*loop_handler)(void *opaque, int fd);
+
+/* NULL: out of memory or descriptors. */
+struct loop *loop_create(void);
+void loop_destroy(struct loop *loop);
+
+/* Calls `handler` whenever `fd` is readable or hung up. 0, or negative errno of epoll_ctl. */
+int loop_add(struct loop *loop, int fd, loop_handler handler, void *opaque);
+void loop_remove(struct loop *loop, int fd);
+
+/* Runs until loop_stop(); returns the status given to the first loop_stop(). */
+int loop_run(struct loop *loop);
+
+/* Ends loop_run(). Any thread, any number of times; the first status counts. */
+void loop_stop(struct loop *loop, int status);
+
+#endif
