@@ -4,33 +4,109 @@
 
 BUILD ?= build
 CC_MUSL ?= musl-gcc
+CC_TEST ?= gcc
 VERSION := 0.1.0
 
 WARNINGS := -Wall -Wextra -Wshadow -Wvla -Wimplicit-fallthrough -Wmissing-prototypes \
 	-Wstrict-prototypes -Wcast-qual -Wwrite-strings -Wtype-limits -Werror
 WARNINGS_PURE := -Wconversion
+WARNINGS_CLANG := -Wcomma
 # musl-gcc does not look where the kernel's headers are.
 KERNEL_HEADERS := -idirafter /usr/include -idirafter /usr/include/x86_64-linux-gnu
 CPPFLAGS_OWN := -D_GNU_SOURCE -DMINIVMM_VERSION='"$(VERSION)"' -I.
 CFLAGS ?= -O2 -g
 CFLAGS_OWN := -std=c11 $(WARNINGS) -fno-common -ffunction-sections -fdata-sections -MMD -MP
 LDFLAGS_OWN := -static -Wl,--gc-sections
+SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=undefined
 
 SOURCES := $(sort $(wildcard vmm/base/*.c vmm/*.c devices/*.c vfio/*.c acpi/*.c))
 OBJECTS := $(SOURCES:%.c=$(BUILD)/%.o)
+CLANG_OBJECTS := $(SOURCES:%.c=$(BUILD)/clang/%.o)
+
+# Unit tests: every tests/**/test_*.c is a program, linked with all of the product but what talks
+# to KVM, for which there are fakes.
+KVM_USERS := vmm/main.c vmm/machine.c vmm/kvm.c vmm/mem.c vmm/irq.c vmm/vcpu.c vmm/vcpu_state.c
+TEST_SOURCES := $(sort $(wildcard tests/test_*.c tests/*/test_*.c tests/*/*/test_*.c))
+TEST_TOOLS := $(sort $(wildcard tests/*/dump_*.c))
+TESTS := $(TEST_SOURCES:%.c=$(BUILD)/%) $(TEST_TOOLS:%.c=$(BUILD)/%)
+TEST_OBJECTS := $(patsubst %.c,$(BUILD)/san/%.o,$(filter-out $(KVM_USERS),$(SOURCES)) \
+	$(wildcard tests/fake_*.c))
 
 all: minivmm
 
+help:
+	@echo "make            build minivmm, one static binary"
+	@echo "make demo       let a guest's device sleep and wake in the rig; print the timeline"
+	@echo "make test       all tests: checks, unit, bare-metal guests on /dev/kvm, the rig"
+	@echo "make check      checks and unit tests only (seconds)"
+	@echo "make test-bare  bare-metal guests on /dev/kvm only"
+	@echo "make test-rig   the rig's scenarios only; SCENARIOS=\"a b\" chooses"
+	@echo "make rig-shell  the prompt of the rig's host"
+	@echo "make clean      remove what was built, keep downloads"
+
 minivmm: $(OBJECTS)
 	$(CC_MUSL) $(CFLAGS) $(LDFLAGS_OWN) -o $@ $^ -lpthread
+
+# A fresh machine gets its packages before the first compiler call.
+PACKAGES_BUILD := $(BUILD)/.packages-build
+PACKAGES_TEST := $(BUILD)/.packages-test
+PACKAGES_RIG := $(BUILD)/.packages-rig
+$(BUILD)/.packages-%: scripts/packages scripts/install-packages
+	@mkdir -p $(@D)
+	scripts/install-packages $*
+	@touch $@
+$(OBJECTS): | $(PACKAGES_BUILD)
 
 $(BUILD)/acpi/%.o $(BUILD)/vmm/base/%.o: CFLAGS_OWN += $(WARNINGS_PURE)
 $(BUILD)/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(CC_MUSL) $(CPPFLAGS_OWN) $(KERNEL_HEADERS) $(CFLAGS_OWN) $(CFLAGS) -c -o $@ $<
 
-clean:
-	rm -rf $(BUILD)/vmm $(BUILD)/devices $(BUILD)/vfio $(BUILD)/acpi $(BUILD)/tests minivmm
+# The second compiler's opinion; its objects link with the same libc.
+$(BUILD)/clang/acpi/%.o $(BUILD)/clang/vmm/base/%.o: CFLAGS_OWN += $(WARNINGS_PURE)
+$(BUILD)/clang/%.o: %.c Makefile | $(PACKAGES_TEST)
+	@mkdir -p $(@D)
+	clang $(CPPFLAGS_OWN) -nostdlibinc -isystem /usr/include/x86_64-linux-musl \
+		$(KERNEL_HEADERS) $(CFLAGS_OWN) $(WARNINGS_CLANG) $(CFLAGS) -c -o $@ $<
+$(BUILD)/clang/minivmm: $(CLANG_OBJECTS) | $(PACKAGES_BUILD)
+	$(CC_MUSL) $(CFLAGS) $(LDFLAGS_OWN) -o $@ $^ -lpthread
 
-.PHONY: all clean
--include $(OBJECTS:.o=.d)
+$(BUILD)/san/%.o: %.c Makefile | $(PACKAGES_TEST) $(PACKAGES_BUILD)
+	@mkdir -p $(@D)
+	$(CC_TEST) $(CPPFLAGS_OWN) $(CFLAGS_OWN) -O1 -g $(SANITIZE) -c -o $@ $<
+$(BUILD)/san/product.a: $(TEST_OBJECTS)
+	@rm -f $@
+	ar rcs $@ $^
+$(TESTS): $(BUILD)/tests/%: $(BUILD)/san/tests/%.o $(BUILD)/san/product.a
+	@mkdir -p $(@D)
+	$(CC_TEST) $(SANITIZE) -o $@ $^ -lcmocka -lpthread
+
+unit-tests: $(TESTS)
+
+include guest-tests/bare/bare.mk
+
+check: minivmm $(BUILD)/clang/minivmm unit-tests
+	scripts/run-tests check unit
+
+test-bare: minivmm bare-guests
+	scripts/run-tests bare
+
+test-rig: minivmm | $(PACKAGES_RIG)
+	scripts/run-tests rig $(SCENARIOS)
+
+test: minivmm $(BUILD)/clang/minivmm unit-tests bare-guests | $(PACKAGES_RIG)
+	scripts/run-tests check unit bare rig
+
+demo: minivmm | $(PACKAGES_RIG)
+	guest-tests/rig/demo
+
+rig-shell: minivmm | $(PACKAGES_RIG)
+	guest-tests/rig/run --shell
+
+clean:
+	rm -rf minivmm $(filter-out $(BUILD)/cache,$(wildcard $(BUILD)/*)) $(BUILD)/.packages-*
+
+.PHONY: all help unit-tests check test test-bare test-rig demo rig-shell clean
+.SECONDARY:
+-include $(OBJECTS:.o=.d) $(CLANG_OBJECTS:.o=.d) $(TEST_OBJECTS:.o=.d) \
+	$(TESTS:$(BUILD)/%=$(BUILD)/san/%.d)

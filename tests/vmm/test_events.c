@@ -1,0 +1,105 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "vmm/events.h"
+
+static char path[] = "/tmp/minivmm-events-XXXXXX";
+
+static void emit_and_read(const struct event *event, char *text, size_t size)
+{
+	FILE *file;
+	size_t len;
+
+	assert_int_equal(events_open(path), 0);
+	events_emit(event);
+	file = fopen(path, "r");
+	assert_non_null(file);
+	len = fread(text, 1, size - 1, file);
+	text[len] = 0;
+	fclose(file);
+}
+
+static void test_events_writes_only_what_applies(void **state)
+{
+	char text[2048];
+
+	(void)state;
+	emit_and_read(&(struct event){.event = "boot"}, text, sizeof(text));
+	assert_memory_equal(text, "{\"t_us\":", 8);
+	assert_non_null(strstr(text, ",\"event\":\"boot\"}\n"));
+	assert_null(strstr(text, "device"));
+	assert_null(strstr(text, "latency_us"));
+}
+
+static void test_events_names_errors(void **state)
+{
+	char text[2048];
+
+	(void)state;
+	emit_and_read(&(struct event){.event = "power", .device = "0000:01:00.0", .from = "ON",
+				      .to = "REFUSED", .cause = "guest", .error = -ENOTTY,
+				      .latency_us = 12, .detail = "no such feature"},
+		      text, sizeof(text));
+	assert_non_null(strstr(text, "\"device\":\"0000:01:00.0\",\"from\":\"ON\",\"to\":\"REFUSED\","
+				     "\"cause\":\"guest\",\"errno\":\"ENOTTY\",\"latency_us\":12,"
+				     "\"detail\":\"no such feature\"}\n"));
+	emit_and_read(&(struct event){.event = "x", .error = -9999}, text, sizeof(text));
+	assert_non_null(strstr(text, "\"errno\":\"9999\""));
+}
+
+static void test_events_escapes_and_bounds_strings(void **state)
+{
+	char text[4096], longest[4096];
+
+	(void)state;
+	emit_and_read(&(struct event){.event = "a\"b\\c\nd"}, text, sizeof(text));
+	assert_non_null(strstr(text, "a\\\"b\\\\c\\u000ad"));
+	memset(longest, '"', sizeof(longest) - 1);
+	longest[sizeof(longest) - 1] = 0;
+	emit_and_read(&(struct event){.event = "x", .detail = longest}, text, sizeof(text));
+	assert_int_equal(text[strlen(text) - 1], '\n');
+	assert_int_equal(text[strlen(text) - 2], '}');
+	assert_int_equal(text[strlen(text) - 3], '"');
+}
+
+static void test_events_reports_a_bad_path(void **state)
+{
+	(void)state;
+	assert_int_equal(events_open("/nonexistent/dir/file"), -ENOENT);
+	assert_int_equal(events_open(NULL), 0);
+	events_emit(&(struct event){.event = "nowhere"});
+}
+
+static int make_file(void **state)
+{
+	int fd = mkstemp(path);
+
+	(void)state;
+	return fd < 0 ? -1 : close(fd);
+}
+
+static int remove_file(void **state)
+{
+	(void)state;
+	return unlink(path);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_events_writes_only_what_applies),
+		cmocka_unit_test(test_events_names_errors),
+		cmocka_unit_test(test_events_escapes_and_bounds_strings),
+		cmocka_unit_test(test_events_reports_a_bad_path),
+	};
+
+	return cmocka_run_group_tests_name("events", tests, make_file, remove_file);
+}

@@ -1,0 +1,122 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <pthread.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "vmm/loop.h"
+
+struct fixture {
+	struct loop *loop;
+	int fd[2];
+	int calls[2];
+};
+
+static void count(void *opaque, int fd)
+{
+	struct fixture *f = opaque;
+	int which = fd == f->fd[1];
+	uint64_t value;
+
+	assert_int_equal(read(fd, &value, sizeof(value)), sizeof(value));
+	f->calls[which]++;
+	if (which)
+		loop_stop(f->loop, 7);
+}
+
+static void remove_other(void *opaque, int fd)
+{
+	struct fixture *f = opaque;
+
+	(void)fd;
+	loop_remove(f->loop, f->fd[0]);
+	loop_remove(f->loop, f->fd[1]);
+	f->calls[1]++;
+	loop_stop(f->loop, 3);
+}
+
+static void signal_fd(int fd)
+{
+	uint64_t one = 1;
+
+	assert_int_equal(write(fd, &one, sizeof(one)), sizeof(one));
+}
+
+static int setup(void **state)
+{
+	static struct fixture f;
+
+	f = (struct fixture){.loop = loop_create(), .fd = {eventfd(0, 0), eventfd(0, 0)}};
+	*state = &f;
+	return f.loop && f.fd[0] >= 0 && f.fd[1] >= 0 ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+	struct fixture *f = *state;
+
+	loop_destroy(f->loop);
+	close(f->fd[0]);
+	close(f->fd[1]);
+	return 0;
+}
+
+static void test_loop_calls_handlers_of_readable_descriptors(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(loop_add(f->loop, f->fd[0], count, f), 0);
+	signal_fd(f->fd[0]);
+	signal_fd(f->fd[1]);
+	assert_int_equal(loop_add(f->loop, f->fd[1], count, f), 0);
+	assert_int_equal(loop_run(f->loop), 7);
+	assert_int_equal(f->calls[1], 1);
+}
+
+static void test_loop_never_calls_a_removed_handler(void **state)
+{
+	struct fixture *f = *state;
+
+	/* Both are ready; whichever is called first removes both. */
+	signal_fd(f->fd[0]);
+	signal_fd(f->fd[1]);
+	assert_int_equal(loop_add(f->loop, f->fd[0], remove_other, f), 0);
+	assert_int_equal(loop_add(f->loop, f->fd[1], remove_other, f), 0);
+	assert_int_equal(loop_run(f->loop), 3);
+	assert_int_equal(f->calls[1], 1);
+}
+
+static void *stop_with_five(void *opaque)
+{
+	loop_stop(opaque, 5);
+	return NULL;
+}
+
+static void test_loop_first_stop_counts_from_any_thread(void **state)
+{
+	struct fixture *f = *state;
+	pthread_t thread;
+
+	assert_int_equal(pthread_create(&thread, NULL, stop_with_five, f->loop), 0);
+	assert_int_equal(loop_run(f->loop), 5);
+	pthread_join(thread, NULL);
+	loop_stop(f->loop, 6);
+	assert_int_equal(loop_run(f->loop), 5);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_loop_calls_handlers_of_readable_descriptors,
+						setup, teardown),
+		cmocka_unit_test_setup_teardown(test_loop_never_calls_a_removed_handler, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(test_loop_first_stop_counts_from_any_thread, setup,
+						teardown),
+	};
+
+	return cmocka_run_group_tests_name("loop", tests, NULL, NULL);
+}

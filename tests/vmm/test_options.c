@@ -1,0 +1,142 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <string.h>
+
+#include "vmm/base/bits.h"
+#include "vmm/options.h"
+
+#define ARGS_MAX 8
+
+static int parse(const char *const *args, struct options *options, char *why, size_t why_size)
+{
+	static char kept[ARGS_MAX][64]; /* the options point into it */
+	static char name[] = "minivmm";
+	char *argv[ARGS_MAX + 2] = {name};
+	int argc = 1;
+
+	for (; argc <= ARGS_MAX && args[argc - 1]; argc++) {
+		strncpy(kept[argc - 1], args[argc - 1], sizeof(kept[0]) - 1);
+		argv[argc] = kept[argc - 1];
+	}
+	return options_parse(argc, argv, options, why, why_size);
+}
+
+static void test_options_defaults(void **state)
+{
+	const char *args[] = {"guest.img", NULL};
+	struct options options;
+	char why[256];
+
+	(void)state;
+	assert_int_equal(parse(args, &options, why, sizeof(why)), 0);
+	assert_string_equal(options.kernel, "guest.img");
+	assert_int_equal(options.memory, 512 * MIB);
+	assert_int_equal(options.cpus, 1);
+	assert_int_equal(options.slots, 0);
+	assert_null(options.events);
+	assert_false(options.no_reboot);
+}
+
+static void test_options_everything(void **state)
+{
+	const char *args[] = {"--gpu=01:00.0", "--memory=2G",   "--cpus=4",    "--no-reboot",
+			      "--debug-exit",  "--events=-",    "--initrd=i",  "bzImage"};
+	const char *list[ARGS_MAX + 1] = {0};
+	struct options options;
+	char why[256];
+
+	(void)state;
+	memcpy(list, args, sizeof(args));
+	assert_int_equal(parse(list, &options, why, sizeof(why)), 0);
+	assert_int_equal(options.memory, 2 * GIB);
+	assert_int_equal(options.cpus, 4);
+	assert_true(options.no_reboot && options.debug_exit);
+	assert_int_equal(options.slots, 1);
+	assert_string_equal(options.slot[0].bdf, "0000:01:00.0");
+	assert_string_equal(options.initrd, "i");
+	assert_string_equal(options.kernel, "bzImage");
+}
+
+static void test_options_sizes(void **state)
+{
+	static const struct {
+		const char *text;
+		uint64_t memory; /* 0: refused */
+	} cases[] = {
+		{"512", 512 * MIB}, {"512M", 512 * MIB}, {"512m", 512 * MIB}, {"65536K", 64 * MIB},
+		{"1G", GIB},        {"16T", 16ULL << 40}, {"17T", 0},  {"15M", 0}, {"17M", 0},
+		{"", 0},            {"G", 0},             {"-1", 0},   {"1GB", 0}, {"1 G", 0},
+		{"1 ", 0},          {"0x10M", 0},         {"99999999999999999999", 0},
+		{"18446744073709551615T", 0},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		const char *args[] = {"--memory", cases[i].text, "k", NULL};
+		struct options options;
+		char why[256] = "";
+		int error = parse(args, &options, why, sizeof(why));
+
+		assert_int_equal(error != 0, cases[i].memory == 0);
+		if (error)
+			assert_non_null(strstr(why, "--memory"));
+		else
+			assert_int_equal(options.memory, cases[i].memory);
+	}
+}
+
+static void test_options_refuses_with_a_reason(void **state)
+{
+	static const struct {
+		const char *args[4];
+		const char *says;
+	} cases[] = {
+		{{NULL}, "no guest"},
+		{{"--frob", "k", NULL}, "--frob"},
+		{{"k", "--memory", NULL}, "--memory"},
+		{{"--cpus", "0", "k", NULL}, "1 to 64"},
+		{{"--cpus", "65", "k", NULL}, "1 to 64"},
+		{{"--cpus", "two", "k", NULL}, "two"},
+		{{"--cpus", "4x", "k", NULL}, "4x"},
+		{{"a", "b", NULL}, "'b'"},
+		{{"--gpu", "zz", "k", NULL}, "zz"},
+		{{"--gpu", "01:00.0,frob=1", "k", NULL}, "frob"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct options options;
+		char why[256] = "";
+
+		assert_true(parse(cases[i].args, &options, why, sizeof(why)) < 0);
+		if (!strstr(why, cases[i].says))
+			fail_msg("case %zu says '%s', not '%s'", i, why, cases[i].says);
+	}
+}
+
+static void test_options_help_names_every_option(void **state)
+{
+	static const char *const names[] = {"--gpu", "--kernel", "--initrd", "--append",
+					    "--memory", "--cpus", "--events", "--no-reboot",
+					    "--debug-exit", "--help", "--version"};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		assert_non_null(strstr(options_help(), names[i]));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_options_defaults),
+		cmocka_unit_test(test_options_everything),
+		cmocka_unit_test(test_options_sizes),
+		cmocka_unit_test(test_options_refuses_with_a_reason),
+		cmocka_unit_test(test_options_help_names_every_option),
+	};
+
+	return cmocka_run_group_tests_name("options", tests, NULL, NULL);
+}

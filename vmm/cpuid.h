@@ -1,0 +1,17 @@
+/*
+ * What the guest's CPUs say of themselves: the host's offer (KVM_GET_SUPPORTED_CPUID) with the
+ * machine's own topology written over it. Pure.
+ */
+#ifndef VMM_CPUID_H
+#define VMM_CPUID_H
+
+#include <stdint.h>
+
+struct kvm_cpuid2;
+
+/* Rewrites `cpuid` for the vCPU with local APIC ID `apic_id` of `cpus`: one socket, one thread a
+ * core. `tsc_deadline`: KVM emulates the TSC deadline timer. */
+void cpuid_set_topology(struct kvm_cpuid2 *cpuid, uint32_t apic_id, unsigned int cpus,
+			int tsc_deadline);
+
+#endif

@@ -1,0 +1,123 @@
+#include "vmm/events.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "vmm/base/clock.h"
+#include "vmm/base/log.h"
+
+#define LINE_MAX_BYTES 1024
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* protects log_fd and orders lines */
+static int log_fd = -1;
+static uint64_t start_us;
+
+struct line {
+	char text[LINE_MAX_BYTES];
+	size_t len;
+};
+
+static void put(struct line *line, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+static void put(struct line *line, const char *fmt, ...)
+{
+	size_t room = sizeof(line->text) - line->len;
+	va_list ap;
+	int len;
+
+	va_start(ap, fmt);
+	len = vsnprintf(line->text + line->len, room, fmt, ap);
+	va_end(ap);
+	if (len > 0)
+		line->len += (size_t)len < room ? (size_t)len : room - 1;
+}
+
+/* RFC 8259, section 7 Strings: quote, backslash and control characters are escaped. */
+static void put_string(struct line *line, const char *key, const char *value)
+{
+	if (!value)
+		return;
+	put(line, ",\"%s\":\"", key);
+	for (const char *p = value; *p && line->len < sizeof(line->text) - 32; p++) {
+		if (*p == '"' || *p == '\\')
+			put(line, "\\%c", *p);
+		else if ((unsigned char)*p < 0x20)
+			put(line, "\\u%04x", (unsigned int)*p);
+		else
+			put(line, "%c", *p);
+	}
+	put(line, "\"");
+}
+
+static void put_error(struct line *line, int error)
+{
+	static const struct {
+		int number;
+		const char *name;
+	} names[] = {
+		{EIO, "EIO"},       {EINVAL, "EINVAL"}, {ENOTTY, "ENOTTY"}, {ENODEV, "ENODEV"},
+		{EBUSY, "EBUSY"},   {EPERM, "EPERM"},   {EACCES, "EACCES"}, {ENOMEM, "ENOMEM"},
+		{EAGAIN, "EAGAIN"}, {EINTR, "EINTR"},   {EBADF, "EBADF"},   {ETIMEDOUT, "ETIMEDOUT"},
+		{EFAULT, "EFAULT"}, {ENXIO, "ENXIO"},
+	};
+
+	if (!error)
+		return;
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (names[i].number != -error)
+			continue;
+		put_string(line, "errno", names[i].name);
+		return;
+	}
+	put(line, ",\"errno\":\"%d\"", -error);
+}
+
+int events_open(const char *path)
+{
+	int fd = -1;
+
+	if (path && !strcmp(path, "-"))
+		fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
+	else if (path)
+		fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0644);
+	if (path && fd < 0)
+		return -errno;
+	pthread_mutex_lock(&lock);
+	if (log_fd >= 0)
+		close(log_fd);
+	log_fd = fd;
+	if (!start_us)
+		start_us = clock_us();
+	pthread_mutex_unlock(&lock);
+	return 0;
+}
+
+void events_emit(const struct event *event)
+{
+	struct line line = {.len = 0};
+
+	pthread_mutex_lock(&lock);
+	if (log_fd >= 0) {
+		put(&line, "{\"t_us\":%" PRIu64, clock_us() - start_us);
+		put_string(&line, "event", event->event);
+		put_string(&line, "device", event->device);
+		put_string(&line, "from", event->from);
+		put_string(&line, "to", event->to);
+		put_string(&line, "cause", event->cause);
+		put_error(&line, event->error);
+		if (event->latency_us)
+			put(&line, ",\"latency_us\":%" PRIu64, event->latency_us);
+		put_string(&line, "detail", event->detail);
+		put(&line, "}\n");
+		if (write(log_fd, line.text, line.len) != (ssize_t)line.len)
+			log_guest("events: a line could not be written, ignoring");
+	}
+	pthread_mutex_unlock(&lock);
+}

@@ -1,0 +1,97 @@
+#include "vmm/firmware.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "acpi/tables.h"
+#include "devices/acpi_pm.h"
+#include "vfio/vfio.h"
+#include "vmm/base/bits.h"
+#include "vmm/layout.h"
+#include "vmm/mem.h"
+
+#define RESET_VALUE 0x0e /* ICH9 Datasheet, 13.7.5 RST_CNT: full reset, system reset, reset CPU */
+#define PINS 4
+
+static void describe_slots(const struct firmware_config *config,
+			   struct acpi_slot slots[ACPI_SLOT_MAX])
+{
+	for (unsigned int i = 0; i < config->slots; i++) {
+		struct vfio_slot_info info;
+
+		vfio_slot_info(config->slot[i], &info);
+		slots[i] = (struct acpi_slot){
+			.index = i,
+			.port_dev = info.port_dev,
+			.functions = info.functions,
+			.d3cold = info.d3cold,
+			.gpe = (uint8_t)(GPE_SLOT_FIRST + i),
+			.controller = SLOT_POWER_START + i * SLOT_POWER_STRIDE,
+		};
+	}
+}
+
+static long write_acpi(const struct firmware_config *config, uint8_t *tables)
+{
+	uint32_t apic_ids[VCPU_MAX];
+	struct acpi_slot slots[ACPI_SLOT_MAX];
+	struct acpi_machine machine = {
+		.cpus = config->cpus,
+		.apic_ids = apic_ids,
+		.mmio32 = {MMIO32_START, MMIO32_SIZE},
+		.mmio64 = {config->mmio64.start, config->mmio64.size},
+		.io = {PCI_IO_START, PCI_IO_SIZE},
+		.ecam = {ECAM_START, ECAM_SIZE},
+		.ioapic = IOAPIC_START,
+		.lapic = LAPIC_START,
+		.pm1a_evt = PORT_PM1A_EVT,
+		.pm1a_cnt = PORT_PM1A_CNT,
+		.pm_tmr = PORT_PM_TMR,
+		.gpe0 = PORT_GPE0,
+		.gpe0_size = GPE0_SIZE,
+		.reset_port = PORT_RESET,
+		.reset_value = RESET_VALUE,
+		.sci = GSI_SCI,
+		.slp_typ_s5 = ACPI_PM_SLP_TYP_S5,
+		.com1_port = PORT_COM1,
+		.com1_irq = GSI_COM1,
+		.rtc_port = PORT_RTC_INDEX,
+		.rtc_irq = GSI_RTC,
+		.pm_base = PORT_PM_BASE,
+		.pm_size = PORT_PM_SIZE,
+		.slots = config->slots,
+		.slot = slots,
+	};
+
+	for (unsigned int i = 0; i < config->cpus; i++)
+		apic_ids[i] = i;
+	for (unsigned int dev = 0; dev < ARRAY_SIZE(machine.prt); dev++)
+		for (unsigned int pin = 0; pin < PINS; pin++)
+			machine.prt[dev][pin] = layout_pci_gsi(dev, pin + 1);
+	describe_slots(config, slots);
+	return acpi_build(&machine, tables, ACPI_TABLES_SIZE, ACPI_TABLES_START);
+}
+
+int firmware_write(const struct firmware_config *config, char *ret_why, size_t why_size)
+{
+	struct smbios_machine smbios = {
+		.version = MINIVMM_VERSION, .cpus = config->cpus, .memory_size = mem_size(config->mem)};
+	uint8_t *bios = mem_hva(config->mem, BIOS_AREA_START, BIOS_AREA_END - BIOS_AREA_START);
+	uint8_t *acpi_tables = bios + (ACPI_TABLES_START - BIOS_AREA_START);
+	uint8_t *smbios_tables = bios + (SMBIOS_START - BIOS_AREA_START);
+	long size;
+
+	/* The smallest machine has RAM there (RAM_MIN_SIZE). */
+	memset(bios, 0, BIOS_AREA_END - BIOS_AREA_START);
+	size = write_acpi(config, acpi_tables);
+	if (size < 0) {
+		snprintf(ret_why, why_size, "the ACPI tables of %u slots do not fit %llu KiB",
+			 config->slots, (unsigned long long)(ACPI_TABLES_SIZE / KIB));
+		return (int)size;
+	}
+	size = smbios_build(&smbios, smbios_tables, SMBIOS_SIZE, SMBIOS_START);
+	if (size < 0)
+		snprintf(ret_why, why_size, "the SMBIOS tables do not fit");
+	return size < 0 ? (int)size : 0;
+}

@@ -1,0 +1,386 @@
+#include "vmm/machine.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "devices/acpi_pm.h"
+#include "devices/legacy.h"
+#include "devices/pci.h"
+#include "devices/q35.h"
+#include "vfio/vfio.h"
+#include "vmm/base/bits.h"
+#include "vmm/base/log.h"
+#include "vmm/boot.h"
+#include "vmm/bus.h"
+#include "vmm/events.h"
+#include "vmm/firmware.h"
+#include "vmm/irq.h"
+#include "vmm/kvm.h"
+#include "vmm/layout.h"
+#include "vmm/loop.h"
+#include "vmm/mem.h"
+#include "vmm/options.h"
+#include "vmm/terminal.h"
+#include "vmm/vcpu.h"
+
+#define EXIT_GUEST_POWERED_OFF 0
+#define EXIT_FAILED 1
+#define WHY_SIZE 512
+
+struct machine {
+	const struct options *options;
+	struct kvm kvm;
+	struct mem *mem;
+	struct irq_chip *irq;
+	struct bus *port, *mmio;
+	struct loop *loop;
+	struct boot *boot;
+	struct acpi_pm *pm;
+	struct serial *serial;
+	struct rtc *rtc;
+	struct pci_host *pci;
+	struct q35 *q35;
+	struct vfio_container *container;
+	struct vfio_slot *slot[SLOT_MAX];
+	struct vcpus *vcpus;
+	struct terminal *terminal;
+	int signal_fd;
+	int reset_fd;            /* eventfd: a reset was asked for */
+};
+
+/* --- what the guest and the person ask for; on any thread, must not block --- */
+
+static void end(struct machine *machine, const char *cause, int status)
+{
+	vcpus_request_pause(machine->vcpus);
+	events_emit(&(struct event){.event = "exit", .cause = cause});
+	loop_stop(machine->loop, status);
+}
+
+static void ask_reset(struct machine *machine)
+{
+	uint64_t one = 1;
+
+	vcpus_request_pause(machine->vcpus);
+	if (machine->options->no_reboot)
+		end(machine, "reset", EXIT_GUEST_POWERED_OFF);
+	else if (write(machine->reset_fd, &one, sizeof(one)) != sizeof(one))
+		log_debug("a reset is already under way");
+}
+
+static void on_request(void *opaque, enum machine_request request)
+{
+	struct machine *machine = opaque;
+
+	if (request == MACHINE_RESET)
+		ask_reset(machine);
+	else
+		end(machine, "power-off", EXIT_GUEST_POWERED_OFF);
+}
+
+static void on_debug_exit(void *opaque, int status)
+{
+	end(opaque, "debug-exit", status);
+}
+
+static void on_triple_fault(void *opaque)
+{
+	ask_reset(opaque);
+}
+
+static void on_cpu_failed(void *opaque, const char *why)
+{
+	log_err("%s", why);
+	end(opaque, "cpu-failed", EXIT_FAILED);
+}
+
+static bool on_window_fault(void *opaque)
+{
+	struct machine *machine = opaque;
+	bool dropped = false;
+
+	for (unsigned int i = 0; i < machine->options->slots; i++)
+		dropped |= vfio_slot_drop_windows(machine->slot[i]);
+	return dropped;
+}
+
+static void on_quit(void *opaque)
+{
+	end(opaque, "quit", EXIT_GUEST_POWERED_OFF);
+}
+
+static void on_signal(void *opaque, int fd)
+{
+	struct signalfd_siginfo info;
+
+	if (read(fd, &info, sizeof(info)) == sizeof(info))
+		end(opaque, strsignal((int)info.ssi_signo), EXIT_GUEST_POWERED_OFF);
+}
+
+static size_t on_input(void *opaque, const uint8_t *bytes, size_t len)
+{
+	struct machine *machine = opaque;
+
+	return serial_input(machine->serial, bytes, len);
+}
+
+static void on_serial_room(void *opaque, int fd)
+{
+	struct machine *machine = opaque;
+	uint64_t count;
+
+	if (read(fd, &count, sizeof(count)) == sizeof(count) && machine->terminal)
+		terminal_resume_input(machine->terminal);
+}
+
+static void on_rtc_timer(void *opaque, int fd)
+{
+	struct machine *machine = opaque;
+
+	(void)fd;
+	rtc_timer(machine->rtc);
+}
+
+/* --- the machine, in order --- */
+
+static struct range mmio64_window(const struct machine *machine)
+{
+	uint64_t half = 1ULL << (machine->kvm.address_bits - 1);
+
+	return (struct range){half, half};
+}
+
+static int create_core(struct machine *m, char *why, size_t why_size)
+{
+	int error = kvm_open(&m->kvm, why, why_size);
+
+	if (error)
+		return error;
+	if (RAM_HIGH_START + m->options->memory > mmio64_window(m).start) {
+		snprintf(why, why_size, "--memory %llu MiB: the host's CPU addresses %u bits, which "
+			 "leaves room for %llu MiB",
+			 (unsigned long long)(m->options->memory / MIB), m->kvm.address_bits,
+			 (unsigned long long)((mmio64_window(m).start - RAM_HIGH_START) / MIB));
+		return -EINVAL;
+	}
+	error = mem_create(&m->kvm, m->options->memory, &m->mem, why, why_size);
+	if (error)
+		return error;
+	m->irq = irq_chip_create(&m->kvm);
+	m->port = bus_create("port");
+	m->mmio = bus_create("mmio");
+	m->loop = loop_create();
+	m->reset_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	return m->irq && m->port && m->mmio && m->loop && m->reset_fd >= 0 ? 0 : -ENOMEM;
+}
+
+static int create_devices(struct machine *m)
+{
+	const struct pci_host_config pci = {
+		.mmio = m->mmio, .port = m->port, .irq = m->irq, .mmio64 = mmio64_window(m)};
+
+	m->pm = acpi_pm_create(m->port, m->irq, on_request, m);
+	m->serial = serial_create(m->port, m->irq, PORT_COM1, GSI_COM1, STDOUT_FILENO);
+	m->rtc = rtc_create(m->port, m->irq);
+	m->pci = pci_host_create(&pci);
+	if (!m->pm || !m->serial || !m->rtc || !m->pci)
+		return -ENOMEM;
+	m->q35 = q35_create(m->pci);
+	if (!m->q35 || i8042_create(m->port, on_request, m))
+		return -ENOMEM;
+	if (m->options->debug_exit)
+		return debug_exit_create(m->port, on_debug_exit, m);
+	return 0;
+}
+
+static int create_slots(struct machine *m, char *why, size_t why_size)
+{
+	const struct vfio_machine plugged = {
+		.mem = m->mem, .mmio = m->mmio, .irq = m->irq, .pci = m->pci, .pm = m->pm};
+	int error = 0;
+
+	m->container = vfio_container_create();
+	if (!m->container)
+		return -ENOMEM;
+	for (unsigned int i = 0; i < m->options->slots && !error; i++) {
+		error = vfio_slot_create(m->container, &m->options->slot[i], i, &m->slot[i], why,
+					 why_size);
+		if (!error)
+			error = vfio_slot_plug(m->slot[i], &plugged, why, why_size);
+		if (!error)
+			error = vfio_slot_start(m->slot[i]);
+	}
+	return error;
+}
+
+static int create_cpus(struct machine *m, char *why, size_t why_size)
+{
+	const struct vcpu_listener listener = {
+		.opaque = m, .triple_fault = on_triple_fault, .failed = on_cpu_failed,
+		.window_fault = on_window_fault};
+	int error = vcpus_create(&m->kvm, m->options->cpus, m->port, m->mmio, &listener, &m->vcpus,
+				 why, why_size);
+
+	return error ? error : vcpus_start(m->vcpus);
+}
+
+/* Addresses, tables, kernel, registers: the state in which the guest begins, also after a reset. */
+static int load_guest(struct machine *m, char *why, size_t why_size)
+{
+	const struct firmware_config firmware = {
+		.mem = m->mem, .cpus = m->options->cpus, .mmio64 = mmio64_window(m),
+		.slots = m->options->slots, .slot = m->slot};
+	struct boot_entry entry;
+	int error = pci_host_assign(m->pci);
+
+	if (error) {
+		snprintf(why, why_size, "the devices' memory does not fit the guest's address space");
+		return error;
+	}
+	error = firmware_write(&firmware, why, why_size);
+	if (!error)
+		error = boot_load(m->boot, m->mem, ACPI_TABLES_START, &entry, why, why_size);
+	return error ? error : vcpus_reset(m->vcpus, &entry);
+}
+
+static void on_reset(void *opaque, int fd)
+{
+	struct machine *m = opaque;
+	char why[WHY_SIZE] = "the CPUs refuse their reset state";
+	uint64_t count;
+
+	if (read(fd, &count, sizeof(count)) != sizeof(count))
+		return;
+	vcpus_wait_paused(m->vcpus);
+	events_emit(&(struct event){.event = "reset", .cause = "guest"});
+	for (unsigned int i = 0; i < m->options->slots; i++)
+		vfio_slot_reset(m->slot[i]);
+	q35_reset(m->q35);
+	acpi_pm_reset(m->pm);
+	serial_reset(m->serial);
+	rtc_reset(m->rtc);
+	irq_chip_reset(m->irq);
+	if (load_guest(m, why, sizeof(why))) {
+		log_err("reboot: %s", why);
+		loop_stop(m->loop, EXIT_FAILED);
+		return;
+	}
+	vcpus_resume(m->vcpus);
+}
+
+static int watch(struct machine *m)
+{
+	sigset_t signals;
+	int error;
+
+	/* The main thread blocks these since the start of the program (vmm/main.c). */
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGTERM);
+	sigaddset(&signals, SIGINT);
+	sigaddset(&signals, SIGHUP);
+	sigaddset(&signals, SIGQUIT);
+	m->signal_fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (m->signal_fd < 0)
+		return -errno;
+	error = loop_add(m->loop, m->signal_fd, on_signal, m);
+	if (!error)
+		error = loop_add(m->loop, m->reset_fd, on_reset, m);
+	if (!error)
+		error = loop_add(m->loop, rtc_timer_fd(m->rtc), on_rtc_timer, m);
+	if (!error)
+		error = loop_add(m->loop, serial_room_fd(m->serial), on_serial_room, m);
+	return error;
+}
+
+static int build(struct machine *m, char *why, size_t why_size)
+{
+	const struct boot_config boot = {.kernel = m->options->kernel,
+					 .initrd = m->options->initrd,
+					 .append = m->options->append};
+	int error = boot_open(&boot, m->options->memory, &m->boot, why, why_size);
+
+	if (!error)
+		error = create_core(m, why, why_size);
+	if (!error)
+		error = create_devices(m);
+	if (!error)
+		error = create_slots(m, why, why_size);
+	if (!error)
+		error = create_cpus(m, why, why_size);
+	if (!error)
+		error = watch(m);
+	if (error)
+		return error;
+	vcpus_wait_paused(m->vcpus);
+	return load_guest(m, why, why_size);
+}
+
+int machine_create(const struct options *options, struct machine **ret_machine, char *ret_why,
+		   size_t why_size)
+{
+	struct machine *machine = calloc(1, sizeof(*machine));
+	int error = -ENOMEM;
+
+	snprintf(ret_why, why_size, "out of memory or file descriptors");
+	if (machine) {
+		*machine = (struct machine){.options = options, .kvm = {.fd = -1, .vm_fd = -1},
+					    .signal_fd = -1, .reset_fd = -1};
+		error = build(machine, ret_why, why_size);
+	}
+	if (error)
+		machine_destroy(machine);
+	else
+		*ret_machine = machine;
+	return error;
+}
+
+int machine_run(struct machine *machine)
+{
+	const struct terminal_listener listener = {
+		.opaque = machine, .input = on_input, .quit = on_quit};
+	int status;
+
+	machine->terminal = terminal_create(machine->loop, &listener);
+	if (!machine->terminal)
+		return EXIT_FAILED;
+	events_emit(&(struct event){.event = "boot"});
+	vcpus_resume(machine->vcpus);
+	status = loop_run(machine->loop);
+	vcpus_wait_paused(machine->vcpus);
+	terminal_destroy(machine->terminal);
+	machine->terminal = NULL;
+	return status;
+}
+
+void machine_destroy(struct machine *machine)
+{
+	if (!machine)
+		return;
+	vcpus_destroy(machine->vcpus);
+	for (unsigned int i = machine->options->slots; i-- > 0;)
+		vfio_slot_destroy(machine->slot[i]);
+	vfio_container_destroy(machine->container);
+	q35_destroy(machine->q35);
+	pci_host_destroy(machine->pci);
+	rtc_destroy(machine->rtc);
+	serial_destroy(machine->serial);
+	acpi_pm_destroy(machine->pm);
+	loop_destroy(machine->loop);
+	bus_destroy(machine->mmio);
+	bus_destroy(machine->port);
+	irq_chip_destroy(machine->irq);
+	mem_destroy(machine->mem);
+	kvm_close(&machine->kvm);
+	boot_close(machine->boot);
+	if (machine->signal_fd >= 0)
+		close(machine->signal_fd);
+	if (machine->reset_fd >= 0)
+		close(machine->reset_fd);
+	free(machine);
+}

@@ -1,0 +1,216 @@
+#include "vmm/options.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <getopt.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "vmm/base/bits.h"
+
+#define MEMORY_DEFAULT (512 * MIB)
+#define MEMORY_ALIGN (2 * MIB)
+#define MEMORY_MAX (16ULL << 40)
+
+static const char help[] =
+	"Usage: minivmm [OPTION]... [GUEST]\n"
+	"Run a Linux guest under KVM; a GPU passed to it can really be switched off (D3cold).\n"
+	"\n"
+	"GUEST is a kernel: a Linux bzImage or a PVH ELF image, recognised by its content.\n"
+	"\n"
+	"  --gpu BDF[,KEY=VALUE]...  pass the PCI slot of this device, all its functions, behind\n"
+	"                            a root port of its own; 01:00.0 or 0000:01:00.0; repeatable\n"
+	"       low-power=off        never let the host put it into low power\n"
+	"       x-entry-error=NAME   test aid: low power fails with ENOTTY, EINVAL or EIO\n"
+	"  --kernel FILE             same as GUEST\n"
+	"  --initrd FILE             initial RAM disk\n"
+	"  --append STRING           kernel command line, e.g. \"console=ttyS0\"\n"
+	"  --memory SIZE             guest memory: 512M (default), 2G; a plain number is MiB\n"
+	"  --cpus N                  number of CPUs, 1 (default) to 64\n"
+	"  --events FILE             write one JSON object per line for every power transition\n"
+	"                            and machine event; - is standard error\n"
+	"  --no-reboot               end instead of rebooting when the guest resets\n"
+	"  --debug-exit              a guest's write of V to I/O port 0xf4 ends with (V << 1) | 1\n"
+	"  --help, --version         print this text, or the version, and end\n"
+	"\n"
+	"The terminal is the guest's first serial port (ttyS0). Ctrl-A x ends the guest.\n"
+	"Exit status: 0 the guest powered off, 1 a failure, 2 wrong usage.\n"
+	"Devices must be bound to vfio-pci first; see README.md.\n";
+
+enum option_id {
+	OPT_GPU = 1, OPT_KERNEL, OPT_INITRD, OPT_APPEND, OPT_MEMORY, OPT_CPUS, OPT_EVENTS,
+	OPT_NO_REBOOT, OPT_DEBUG_EXIT, OPT_HELP, OPT_VERSION,
+};
+
+static const struct option long_options[] = {
+	{"gpu", required_argument, NULL, OPT_GPU},
+	{"kernel", required_argument, NULL, OPT_KERNEL},
+	{"initrd", required_argument, NULL, OPT_INITRD},
+	{"append", required_argument, NULL, OPT_APPEND},
+	{"memory", required_argument, NULL, OPT_MEMORY},
+	{"cpus", required_argument, NULL, OPT_CPUS},
+	{"events", required_argument, NULL, OPT_EVENTS},
+	{"no-reboot", no_argument, NULL, OPT_NO_REBOOT},
+	{"debug-exit", no_argument, NULL, OPT_DEBUG_EXIT},
+	{"help", no_argument, NULL, OPT_HELP},
+	{"version", no_argument, NULL, OPT_VERSION},
+	{NULL, 0, NULL, 0},
+};
+
+struct why {
+	char *text;
+	size_t size;
+};
+
+const char *options_help(void)
+{
+	return help;
+}
+
+/* Digits, then one of K, M, G, T or nothing (MiB). False on anything else, or overflow. */
+static bool parse_size(const char *text, uint64_t *ret_size)
+{
+	static const char units[] = "KMGT";
+	const char *unit;
+	unsigned int shift = 20;
+	unsigned long long number;
+	char *end;
+
+	if (*text < '0' || *text > '9')
+		return false;
+	errno = 0;
+	number = strtoull(text, &end, 10);
+	if (errno)
+		return false;
+	if (*end) {
+		unit = strchr(units, toupper((unsigned char)*end));
+		if (!unit || end[1])
+			return false;
+		shift = 10 * (unsigned int)(unit - units + 1);
+	}
+	if (number > MEMORY_MAX >> shift)
+		return false;
+	*ret_size = (uint64_t)number << shift;
+	return true;
+}
+
+static int set_memory(struct options *options, const char *text, struct why why)
+{
+	if (parse_size(text, &options->memory) && options->memory >= RAM_MIN_SIZE &&
+	    options->memory % MEMORY_ALIGN == 0)
+		return 0;
+	snprintf(why.text, why.size,
+		 "--memory %s: not a size from 16M to 16T in steps of 2M; for example 512M or 4G",
+		 text);
+	return -EINVAL;
+}
+
+static int set_cpus(struct options *options, const char *text, struct why why)
+{
+	char *end;
+	unsigned long cpus = strtoul(text, &end, 10);
+
+	if (*text >= '0' && *text <= '9' && !*end && cpus >= 1 && cpus <= VCPU_MAX) {
+		options->cpus = (unsigned int)cpus;
+		return 0;
+	}
+	snprintf(why.text, why.size, "--cpus %s: not a number from 1 to %u", text, VCPU_MAX);
+	return -EINVAL;
+}
+
+static int add_slot(struct options *options, const char *text, struct why why)
+{
+	if (options->slots == SLOT_MAX) {
+		snprintf(why.text, why.size, "--gpu %s: no more than %u slots can be passed", text,
+			 SLOT_MAX);
+		return -EINVAL;
+	}
+	return vfio_slot_parse(text, &options->slot[options->slots++], why.text, why.size);
+}
+
+static int set_kernel(struct options *options, const char *path, struct why why)
+{
+	if (!options->kernel) {
+		options->kernel = path;
+		return 0;
+	}
+	snprintf(why.text, why.size, "two guests: '%s' and '%s'; give one, as --kernel or alone",
+		 options->kernel, path);
+	return -EINVAL;
+}
+
+static int set_option(struct options *options, int id, const char *value, struct why why)
+{
+	switch (id) {
+	case OPT_GPU:
+		return add_slot(options, value, why);
+	case OPT_KERNEL:
+		return set_kernel(options, value, why);
+	case OPT_INITRD:
+		options->initrd = value;
+		return 0;
+	case OPT_APPEND:
+		options->append = value;
+		return 0;
+	case OPT_MEMORY:
+		return set_memory(options, value, why);
+	case OPT_CPUS:
+		return set_cpus(options, value, why);
+	case OPT_EVENTS:
+		options->events = value;
+		return 0;
+	case OPT_NO_REBOOT:
+		options->no_reboot = true;
+		return 0;
+	case OPT_DEBUG_EXIT:
+		options->debug_exit = true;
+		return 0;
+	case OPT_HELP:
+		options->help = true;
+		return 0;
+	case OPT_VERSION:
+		options->version = true;
+		return 0;
+	default:
+		return -EINVAL;
+	}
+}
+
+static int parse_options(int argc, char *const argv[], struct options *options, struct why why)
+{
+	int id;
+
+	opterr = 0;
+	optind = 1;
+	/* ':' first: a missing argument is told from an unknown option. */
+	while ((id = getopt_long(argc, argv, ":", long_options, NULL)) != -1) {
+		if (id == ':' || id == '?') {
+			snprintf(why.text, why.size, "%s: %s; try --help", argv[optind - 1],
+				 id == ':' ? "needs a value" : "unknown option");
+			return -EINVAL;
+		}
+		if (set_option(options, id, optarg, why))
+			return -EINVAL;
+	}
+	for (; optind < argc; optind++)
+		if (set_kernel(options, argv[optind], why))
+			return -EINVAL;
+	return 0;
+}
+
+int options_parse(int argc, char *const argv[], struct options *ret_options, char *ret_why,
+		  size_t why_size)
+{
+	struct why why = {ret_why, why_size};
+
+	*ret_options = (struct options){.memory = MEMORY_DEFAULT, .cpus = 1};
+	if (parse_options(argc, argv, ret_options, why))
+		return -EINVAL;
+	if (ret_options->help || ret_options->version || ret_options->kernel)
+		return 0;
+	snprintf(ret_why, why_size, "no guest: give a kernel image (a bzImage or a PVH ELF); "
+				    "try --help");
+	return -EINVAL;
+}

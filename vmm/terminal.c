@@ -1,0 +1,151 @@
+#include "vmm/terminal.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "vmm/base/bits.h"
+#include "vmm/base/log.h"
+#include "vmm/loop.h"
+
+#define ESCAPE 0x01 /* Ctrl-A */
+#define INPUT_MAX 256
+
+struct terminal {
+	struct loop *loop;
+	struct terminal_listener listener;
+	bool is_tty, escaped, watched;
+	uint8_t held[2 * INPUT_MAX]; /* read, but not taken by the guest yet */
+	size_t held_len;
+};
+
+/* For the handler of fatal signals; written once before it is installed. */
+static struct termios saved_mode;
+
+static void restore(void)
+{
+	tcsetattr(STDIN_FILENO, TCSANOW, &saved_mode);
+	log_set_raw_terminal(false);
+}
+
+static void on_fatal_signal(int number)
+{
+	tcsetattr(STDIN_FILENO, TCSANOW, &saved_mode);
+	raise(number); /* SA_RESETHAND: now with the default action */
+}
+
+static void make_raw(void)
+{
+	static const int fatal[] = {SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL};
+	struct sigaction action = {.sa_handler = on_fatal_signal, .sa_flags = (int)SA_RESETHAND};
+	struct termios raw = saved_mode;
+
+	for (size_t i = 0; i < ARRAY_SIZE(fatal); i++)
+		sigaction(fatal[i], &action, NULL);
+	cfmakeraw(&raw);
+	tcsetattr(STDIN_FILENO, TCSANOW, &raw);
+	log_set_raw_terminal(true);
+}
+
+static void hold(struct terminal *terminal, uint8_t byte)
+{
+	if (terminal->held_len < sizeof(terminal->held))
+		terminal->held[terminal->held_len++] = byte;
+}
+
+/* One key after Ctrl-A: x quits, Ctrl-A sends itself, anything else explains. */
+static void handle_escaped(struct terminal *terminal, uint8_t key)
+{
+	terminal->escaped = false;
+	if (key == 'x' || key == 'X')
+		terminal->listener.quit(terminal->listener.opaque);
+	else if (key == ESCAPE || key == 'a')
+		hold(terminal, ESCAPE);
+	else
+		log_info("Ctrl-A x ends the virtual machine, Ctrl-A Ctrl-A sends Ctrl-A");
+}
+
+static void take_byte(struct terminal *terminal, uint8_t byte)
+{
+	if (terminal->escaped)
+		handle_escaped(terminal, byte);
+	else if (terminal->is_tty && byte == ESCAPE)
+		terminal->escaped = true;
+	else
+		hold(terminal, byte);
+}
+
+static void set_watched(struct terminal *terminal, bool on);
+
+static void deliver(struct terminal *terminal)
+{
+	size_t taken = terminal->listener.input(terminal->listener.opaque, terminal->held,
+						terminal->held_len);
+
+	memmove(terminal->held, terminal->held + taken, terminal->held_len - taken);
+	terminal->held_len -= taken;
+	set_watched(terminal, terminal->held_len == 0);
+}
+
+static void on_readable(void *opaque, int fd)
+{
+	struct terminal *terminal = opaque;
+	uint8_t bytes[INPUT_MAX];
+	ssize_t len = read(fd, bytes, sizeof(bytes));
+
+	if (len < 0 && (errno == EINTR || errno == EAGAIN))
+		return;
+	if (len <= 0) { /* end of input: the guest runs on without */
+		set_watched(terminal, false);
+		return;
+	}
+	for (ssize_t i = 0; i < len; i++)
+		take_byte(terminal, bytes[i]);
+	deliver(terminal);
+}
+
+static void set_watched(struct terminal *terminal, bool on)
+{
+	if (on == terminal->watched)
+		return;
+	if (!on)
+		loop_remove(terminal->loop, STDIN_FILENO);
+	else if (loop_add(terminal->loop, STDIN_FILENO, on_readable, terminal))
+		return; /* a regular file or /dev/null: nothing to await */
+	terminal->watched = on;
+}
+
+struct terminal *terminal_create(struct loop *loop, const struct terminal_listener *listener)
+{
+	struct terminal *terminal = calloc(1, sizeof(*terminal));
+
+	if (!terminal)
+		return NULL;
+	terminal->loop = loop;
+	terminal->listener = *listener;
+	terminal->is_tty = isatty(STDIN_FILENO) && tcgetattr(STDIN_FILENO, &saved_mode) == 0;
+	if (terminal->is_tty)
+		make_raw();
+	set_watched(terminal, true);
+	return terminal;
+}
+
+void terminal_resume_input(struct terminal *terminal)
+{
+	if (terminal->held_len)
+		deliver(terminal);
+}
+
+void terminal_destroy(struct terminal *terminal)
+{
+	if (!terminal)
+		return;
+	set_watched(terminal, false);
+	if (terminal->is_tty)
+		restore();
+	free(terminal);
+}

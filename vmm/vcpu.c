@@ -1,0 +1,357 @@
+#include "vmm/vcpu.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "vmm/base/bits.h"
+#include "vmm/base/le.h"
+#include "vmm/base/log.h"
+#include "vmm/boot.h"
+#include "vmm/bus.h"
+#include "vmm/cpuid.h"
+#include "vmm/kvm.h"
+#include "vmm/layout.h"
+#include "vmm/vcpu_state.h"
+
+#define KICK_SIGNAL (SIGRTMIN)
+
+struct vcpu {
+	struct vcpus *all;
+	unsigned int id;
+	int fd;
+	struct kvm_run *run;
+	struct vcpu_state *reset_state;
+	unsigned int faults;  /* in a row, that nothing was done about */
+	pthread_t thread;
+	bool has_thread;
+};
+
+struct vcpus {
+	struct kvm *kvm;
+	struct bus *port, *mmio;
+	struct vcpu_listener listener;
+	unsigned int count;
+	struct vcpu vcpu[VCPU_MAX];
+
+	atomic_bool pause;    /* read without the lock in the run loop; written with it held */
+	pthread_mutex_t lock; /* protects the next three */
+	pthread_cond_t changed;
+	bool quit;
+	unsigned int paused;  /* threads that are parked */
+};
+
+static void on_kick(int signal)
+{
+	(void)signal; /* its arrival ends KVM_RUN */
+}
+
+static int create_one(struct vcpus *all, unsigned int id)
+{
+	struct vcpu *vcpu = &all->vcpu[id];
+	size_t cpuid_size = sizeof(*all->kvm->cpuid) +
+			    all->kvm->cpuid->nent * sizeof(all->kvm->cpuid->entries[0]);
+	int deadline = kvm_ioctl_int(all->kvm->fd, KVM_CHECK_EXTENSION,
+				     KVM_CAP_TSC_DEADLINE_TIMER) > 0;
+	struct kvm_cpuid2 *cpuid;
+	void *run;
+	int error;
+
+	vcpu->fd = kvm_ioctl_int(all->kvm->vm_fd, KVM_CREATE_VCPU, id);
+	if (vcpu->fd < 0)
+		return vcpu->fd;
+	run = mmap(NULL, all->kvm->run_size, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu->fd, 0);
+	if (run == MAP_FAILED)
+		return -errno;
+	vcpu->run = run;
+	cpuid = malloc(cpuid_size);
+	if (!cpuid)
+		return -ENOMEM;
+	memcpy(cpuid, all->kvm->cpuid, cpuid_size);
+	cpuid_set_topology(cpuid, id, all->count, deadline);
+	error = kvm_ioctl(vcpu->fd, KVM_SET_CPUID2, cpuid);
+	free(cpuid);
+	if (error)
+		return error;
+	vcpu->reset_state = vcpu_state_save(all->kvm, vcpu->fd);
+	return vcpu->reset_state ? 0 : -errno;
+}
+
+int vcpus_create(struct kvm *kvm, unsigned int count, struct bus *port, struct bus *mmio,
+		 const struct vcpu_listener *listener, struct vcpus **ret_vcpus, char *ret_why,
+		 size_t why_size)
+{
+	struct vcpus *all;
+	int error = 0;
+
+	if (count > kvm->max_cpus) {
+		snprintf(ret_why, why_size, "%u CPUs are asked for, this host's KVM gives up to %u",
+			 count, kvm->max_cpus);
+		return -EINVAL;
+	}
+	all = calloc(1, sizeof(*all));
+	if (!all) {
+		snprintf(ret_why, why_size, "out of memory");
+		return -ENOMEM;
+	}
+	*all = (struct vcpus){.kvm = kvm, .port = port, .mmio = mmio, .listener = *listener,
+			      .count = count, .pause = true};
+	pthread_mutex_init(&all->lock, NULL);
+	pthread_cond_init(&all->changed, NULL);
+	for (unsigned int id = 0; id < count; id++)
+		all->vcpu[id] = (struct vcpu){.all = all, .id = id, .fd = -1};
+	for (unsigned int id = 0; id < count && !error; id++)
+		error = create_one(all, id);
+	if (error) {
+		snprintf(ret_why, why_size, "cannot create CPU: %s", strerror(-error));
+		vcpus_destroy(all);
+		return error;
+	}
+	*ret_vcpus = all;
+	return 0;
+}
+
+int vcpus_reset(struct vcpus *vcpus, const struct boot_entry *entry)
+{
+	int error = 0;
+
+	for (unsigned int id = 0; id < vcpus->count && !error; id++)
+		error = vcpu_state_restore(vcpus->vcpu[id].reset_state, vcpus->vcpu[id].fd,
+					   id ? NULL : entry);
+	return error;
+}
+
+static void handle_port(struct vcpus *all, struct kvm_run *run)
+{
+	uint8_t *data = (uint8_t *)run + run->io.data_offset;
+
+	/* String instructions give several items for the same port. */
+	for (uint32_t i = 0; i < run->io.count; i++, data += run->io.size) {
+		struct bus_access access = {.len = run->io.size,
+					    .is_write = run->io.direction == KVM_EXIT_IO_OUT};
+
+		if (access.is_write)
+			access.value = le_get(data, access.len);
+		bus_access(all->port, run->io.port, &access);
+		if (!access.is_write)
+			le_set(data, access.len, access.value);
+	}
+}
+
+static void handle_mmio(struct vcpus *all, struct kvm_run *run)
+{
+	struct bus_access access = {.len = run->mmio.len, .is_write = run->mmio.is_write};
+
+	if (access.is_write)
+		access.value = le_get(run->mmio.data, access.len);
+	bus_access(all->mmio, run->mmio.phys_addr, &access);
+	if (!access.is_write)
+		le_set(run->mmio.data, access.len, access.value);
+}
+
+static void report_failure(struct vcpu *vcpu, const char *what, uint64_t code)
+{
+	char why[128];
+
+	snprintf(why, sizeof(why), "cpu %u: KVM cannot run it: %s 0x%llx", vcpu->id, what,
+		 (unsigned long long)code);
+	vcpus_request_pause(vcpu->all);
+	vcpu->all->listener.failed(vcpu->all->listener.opaque, why);
+}
+
+static void triple_fault(struct vcpu *vcpu)
+{
+	vcpus_request_pause(vcpu->all);
+	vcpu->all->listener.triple_fault(vcpu->all->listener.opaque);
+}
+
+static void handle_exit(struct vcpu *vcpu)
+{
+	struct kvm_run *run = vcpu->run;
+
+	switch (run->exit_reason) {
+	case KVM_EXIT_IO:
+		handle_port(vcpu->all, run);
+		break;
+	case KVM_EXIT_MMIO:
+		handle_mmio(vcpu->all, run);
+		break;
+	case KVM_EXIT_INTR:
+	case KVM_EXIT_IRQ_WINDOW_OPEN:
+		break;
+	case KVM_EXIT_SHUTDOWN:
+		triple_fault(vcpu);
+		break;
+	case KVM_EXIT_INTERNAL_ERROR:
+		/* The guest executed what KVM cannot emulate, from device memory for example. No
+		 * hardware answer fits better than the one to a fault in the fault handler. */
+		log_guest("cpu %u: instruction cannot be emulated (KVM suberror %u), resetting",
+			  vcpu->id, run->internal.suberror);
+		triple_fault(vcpu);
+		break;
+	case KVM_EXIT_FAIL_ENTRY:
+		report_failure(vcpu, "entry failed, hardware reason",
+			       run->fail_entry.hardware_entry_failure_reason);
+		break;
+	default:
+		report_failure(vcpu, "unexpected exit reason", run->exit_reason);
+		break;
+	}
+}
+
+/* KVM could not reach memory that the guest touched. Windows onto devices can go away on the host;
+ * when another CPU has just dropped them there is nothing left to do but to try again, once. */
+static bool retry_fault(struct vcpu *vcpu)
+{
+	if (vcpu->all->listener.window_fault(vcpu->all->listener.opaque)) {
+		log_guest("cpu %u: device memory faulted on the host, trapping it from now on",
+			  vcpu->id);
+		vcpu->faults = 0;
+		return true;
+	}
+	return vcpu->faults++ == 0;
+}
+
+static void run_once(struct vcpu *vcpu)
+{
+	int error = kvm_ioctl_int(vcpu->fd, KVM_RUN, 0);
+
+	if (error == -EFAULT && retry_fault(vcpu))
+		return;
+	if (error == 0) {
+		vcpu->faults = 0;
+		handle_exit(vcpu);
+	} else if (error != -EINTR && error != -EAGAIN) {
+		report_failure(vcpu, strerror(-error), (uint64_t)-error);
+	}
+}
+
+/* The result of an access is taken in at the next KVM_RUN: let it be, without running the guest.
+ * One that crosses a page comes in two parts. */
+static void complete_access(struct vcpu *vcpu)
+{
+	vcpu->run->immediate_exit = 1;
+	while (kvm_ioctl_int(vcpu->fd, KVM_RUN, 0) == 0 &&
+	       (vcpu->run->exit_reason == KVM_EXIT_MMIO || vcpu->run->exit_reason == KVM_EXIT_IO))
+		handle_exit(vcpu);
+}
+
+/* Parks the thread until it may run. False: quit. */
+static bool park(struct vcpu *vcpu)
+{
+	struct vcpus *all = vcpu->all;
+	bool quit;
+
+	complete_access(vcpu);
+	pthread_mutex_lock(&all->lock);
+	all->paused++;
+	pthread_cond_broadcast(&all->changed);
+	while (all->pause && !all->quit)
+		pthread_cond_wait(&all->changed, &all->lock);
+	all->paused--;
+	quit = all->quit;
+	vcpu->run->immediate_exit = 0;
+	pthread_mutex_unlock(&all->lock);
+	return !quit;
+}
+
+static void *vcpu_thread(void *opaque)
+{
+	struct vcpu *vcpu = opaque;
+
+	for (;;) {
+		if (vcpu->all->pause && !park(vcpu))
+			return NULL;
+		run_once(vcpu);
+	}
+}
+
+int vcpus_start(struct vcpus *vcpus)
+{
+	struct sigaction action = {.sa_handler = on_kick};
+	sigset_t all_but_kick, saved;
+	int error = 0;
+
+	sigaction(KICK_SIGNAL, &action, NULL);
+	/* The CPUs' threads take no signal but the kick; the rest are the main thread's. */
+	sigfillset(&all_but_kick);
+	sigdelset(&all_but_kick, KICK_SIGNAL);
+	pthread_sigmask(SIG_SETMASK, &all_but_kick, &saved);
+	for (unsigned int id = 0; id < vcpus->count && !error; id++) {
+		struct vcpu *vcpu = &vcpus->vcpu[id];
+
+		error = -pthread_create(&vcpu->thread, NULL, vcpu_thread, vcpu);
+		vcpu->has_thread = !error;
+	}
+	pthread_sigmask(SIG_SETMASK, &saved, NULL);
+	return error;
+}
+
+void vcpus_resume(struct vcpus *vcpus)
+{
+	pthread_mutex_lock(&vcpus->lock);
+	vcpus->pause = false;
+	pthread_cond_broadcast(&vcpus->changed);
+	pthread_mutex_unlock(&vcpus->lock);
+}
+
+void vcpus_request_pause(struct vcpus *vcpus)
+{
+	pthread_mutex_lock(&vcpus->lock);
+	vcpus->pause = true;
+	for (unsigned int id = 0; id < vcpus->count; id++) {
+		struct vcpu *vcpu = &vcpus->vcpu[id];
+
+		if (!vcpu->run)
+			continue;
+		/* immediate_exit closes the gap between the test of `pause` and KVM_RUN. */
+		__atomic_store_n(&vcpu->run->immediate_exit, 1, __ATOMIC_RELEASE);
+		if (vcpu->has_thread)
+			pthread_kill(vcpu->thread, KICK_SIGNAL);
+	}
+	pthread_mutex_unlock(&vcpus->lock);
+}
+
+void vcpus_wait_paused(struct vcpus *vcpus)
+{
+	unsigned int threads = 0;
+
+	vcpus_request_pause(vcpus);
+	for (unsigned int id = 0; id < vcpus->count; id++)
+		threads += vcpus->vcpu[id].has_thread;
+	pthread_mutex_lock(&vcpus->lock);
+	while (vcpus->paused < threads)
+		pthread_cond_wait(&vcpus->changed, &vcpus->lock);
+	pthread_mutex_unlock(&vcpus->lock);
+}
+
+void vcpus_destroy(struct vcpus *vcpus)
+{
+	if (!vcpus)
+		return;
+	vcpus_wait_paused(vcpus);
+	pthread_mutex_lock(&vcpus->lock);
+	vcpus->quit = true;
+	pthread_cond_broadcast(&vcpus->changed);
+	pthread_mutex_unlock(&vcpus->lock);
+	for (unsigned int id = 0; id < vcpus->count; id++) {
+		struct vcpu *vcpu = &vcpus->vcpu[id];
+
+		if (vcpu->has_thread)
+			pthread_join(vcpu->thread, NULL);
+		if (vcpu->run)
+			munmap(vcpu->run, vcpus->kvm->run_size);
+		if (vcpu->fd >= 0)
+			close(vcpu->fd);
+		vcpu_state_free(vcpu->reset_state);
+	}
+	pthread_cond_destroy(&vcpus->changed);
+	pthread_mutex_destroy(&vcpus->lock);
+	free(vcpus);
+}

@@ -1,0 +1,46 @@
+/*
+ * The guest's CPUs: one thread each, that runs the guest and carries its accesses to the buses.
+ *
+ * All CPUs run, or all are paused. Pausing is asked for from any thread and awaited on the main
+ * thread; a paused CPU has completed the access it was in.
+ */
+#ifndef VMM_VCPU_H
+#define VMM_VCPU_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct boot_entry;
+struct bus;
+struct kvm;
+struct vcpus;
+
+/* What a CPU asks of the machine. Called on the CPU's thread; must not block. */
+struct vcpu_listener {
+	void *opaque;
+	/* The guest shut its CPU down (triple fault), or executed what cannot be emulated. */
+	void (*triple_fault)(void *opaque);
+	/* KVM cannot run the CPU at all. `why` is a sentence. */
+	void (*failed)(void *opaque, const char *why);
+	/* An access to a memory window faulted on the host. True: something was changed, try again. */
+	bool (*window_fault)(void *opaque);
+};
+
+/* `count` CPUs with local APIC IDs 0 to count - 1. As kvm_open() on failure. */
+int vcpus_create(struct kvm *kvm, unsigned int count, struct bus *port, struct bus *mmio,
+		 const struct vcpu_listener *listener, struct vcpus **ret_vcpus, char *ret_why,
+		 size_t why_size);
+
+/* Reset state; CPU 0 is to start at `entry`, the others wait for INIT and SIPI. All are paused. */
+int vcpus_reset(struct vcpus *vcpus, const struct boot_entry *entry);
+
+/* Creates the threads, paused. */
+int vcpus_start(struct vcpus *vcpus);
+void vcpus_resume(struct vcpus *vcpus);
+void vcpus_request_pause(struct vcpus *vcpus); /* any thread, returns at once */
+void vcpus_wait_paused(struct vcpus *vcpus);   /* main thread; requests as well */
+
+/* Ends the threads and frees everything. Accepts NULL. */
+void vcpus_destroy(struct vcpus *vcpus);
+
+#endif
