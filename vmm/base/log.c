@@ -28,7 +28,7 @@ void log_set_raw_terminal(bool raw)
 void log_write(enum log_level level, const char *fmt, ...)
 {
 	static const char *const names[] = {"error: ", "warning: ", "", "debug: "};
-	char line[1024];
+	char line[2048];
 	const size_t end = sizeof(line) - 2; /* room for the line's end */
 	va_list ap;
 	int len;

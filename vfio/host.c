@@ -1,0 +1,357 @@
+#include "vfio/host.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "vmm/base/bits.h"
+
+/* A sentence in the making: what does not fit is cut off. */
+struct text {
+	char *at;
+	size_t size, len;
+};
+
+static __attribute__((format(printf, 2, 3))) void text_add(struct text *text, const char *fmt, ...)
+{
+	va_list ap;
+	int len;
+
+	if (!text->size)
+		return;
+	va_start(ap, fmt);
+	len = vsnprintf(text->at + text->len, text->size - text->len, fmt, ap);
+	va_end(ap);
+	if (len < 0)
+		return;
+	text->len += (size_t)len;
+	if (text->len >= text->size)
+		text->len = text->size - 1;
+}
+
+/* "a, b, c": every member but the first brings its comma. */
+static const char *comma(const struct text *text)
+{
+	return text->len ? ", " : "";
+}
+
+/* Exactly `digits` hexadecimal digits, then `end`; moves on behind it. */
+static bool take_hex(const char **text, unsigned int digits, char end, unsigned int *ret_value)
+{
+	static const char numerals[] = "0123456789abcdef";
+	unsigned int value = 0;
+
+	for (; digits; digits--, ++*text) {
+		const char *numeral;
+
+		if (!**text)
+			return false;
+		numeral = strchr(numerals, tolower((unsigned char)**text));
+		if (!numeral)
+			return false;
+		value = value << 4 | (unsigned int)(numeral - numerals);
+	}
+	if (**text != end)
+		return false;
+	++*text;
+	*ret_value = value;
+	return true;
+}
+
+bool host_parse_bdf(const char *text, char ret_bdf[16])
+{
+	unsigned int segment = 0, bus, dev, fn;
+
+	if (strlen(text) == strlen("0000:01:00.0") && !take_hex(&text, 4, ':', &segment))
+		return false;
+	if (!take_hex(&text, 2, ':', &bus) || !take_hex(&text, 2, '.', &dev) ||
+	    !take_hex(&text, 1, '\0', &fn))
+		return false;
+	if (dev > 0x1f || fn >= HOST_FUNCTIONS)
+		return false;
+	snprintf(ret_bdf, 16, "%04x:%02x:%02x.%x", segment & 0xffff, bus & 0xff, dev, fn);
+	return true;
+}
+
+static bool file_exists(const char *dir, const char *name)
+{
+	char path[PATH_MAX];
+
+	return snprintf(path, sizeof(path), "%s/%s", dir, name) < (int)sizeof(path) &&
+	       access(path, F_OK) == 0;
+}
+
+/* The last part of what the link dir/name points at; "" when there is no such link. */
+static void read_link_name(const char *dir, const char *name, char *ret_name, size_t size)
+{
+	char path[PATH_MAX], target[PATH_MAX];
+	const char *last;
+	ssize_t len = -1;
+
+	if (snprintf(path, sizeof(path), "%s/%s", dir, name) < (int)sizeof(path))
+		len = readlink(path, target, sizeof(target) - 1);
+	target[len > 0 ? len : 0] = '\0';
+	last = strrchr(target, '/');
+	snprintf(ret_name, size, "%.*s", (int)size - 1, last ? last + 1 : target);
+}
+
+static void device_dir(const char *sysfs, const char *name, char ret_path[PATH_MAX])
+{
+	snprintf(ret_path, PATH_MAX, "%s/bus/pci/devices/%s", sysfs, name);
+}
+
+static void read_function(const char *sysfs, struct host_function *fn)
+{
+	char path[PATH_MAX], group[16], *end;
+	long number;
+
+	fn->group = -1;
+	device_dir(sysfs, fn->name, path);
+	fn->exists = access(path, F_OK) == 0;
+	if (!fn->exists)
+		return;
+	read_link_name(path, "driver", fn->driver, sizeof(fn->driver));
+	read_link_name(path, "iommu_group", group, sizeof(group));
+	number = strtol(group, &end, 10);
+	if (end != group && !*end && number >= 0 && number <= INT_MAX)
+		fn->group = (int)number;
+}
+
+/* The functions that exist, `bdf` and number 0 among them. */
+static int check_exists(const char *sysfs, const struct host_slot *slot, const char *bdf,
+			struct text *why)
+{
+	const struct host_function *asked = &slot->fn[bdf[strlen(bdf) - 1] - '0'];
+
+	(void)sysfs;
+	if (!asked->exists) {
+		text_add(why, "there is no PCI device %s on this host: lspci -D lists them", bdf);
+		return -ENODEV;
+	}
+	/* A guest, as any host, looks at the other functions only when it finds number 0. */
+	if (!slot->fn[0].exists) {
+		text_add(why, "%s is there without %s.0, without which no guest finds it: "
+			 "echo 1 >/sys/bus/pci/rescan brings back a removed one", bdf, slot->name);
+		return -ENODEV;
+	}
+	return 0;
+}
+
+/* vfio-pci takes header type 0 only (Linux 6.1, vfio_pci_core_register_device()). The kernel shows
+ * this file for bridges alone (pci-sysfs.c, pci_bridge_attrs_are_visible()). */
+static int check_bridge(const char *sysfs, const struct host_slot *slot, const char *bdf,
+			struct text *why)
+{
+	char path[PATH_MAX];
+
+	(void)bdf;
+	for (unsigned int i = 0; i < HOST_FUNCTIONS; i++) {
+		if (!slot->fn[i].exists)
+			continue;
+		device_dir(sysfs, slot->fn[i].name, path);
+		if (file_exists(path, "secondary_bus_number")) {
+			text_add(why, "%s is a PCI bridge, which cannot be passed: name a device "
+				 "behind it", slot->fn[i].name);
+			return -EINVAL;
+		}
+	}
+	return 0;
+}
+
+/* VFIO's no-IOMMU mode makes a group of this name for a device without one (vfio_main.c,
+ * vfio_noiommu_group_alloc()); the guest could then write all of the host's memory. */
+static bool group_is_noiommu(const char *sysfs, int group)
+{
+	char path[PATH_MAX], name[32] = "";
+	FILE *file;
+
+	snprintf(path, sizeof(path), "%s/kernel/iommu_groups/%d/name", sysfs, group);
+	file = fopen(path, "re");
+	if (!file)
+		return false;
+	if (!fgets(name, sizeof(name), file))
+		name[0] = '\0';
+	fclose(file);
+	name[strcspn(name, "\n")] = '\0';
+	return !strcmp(name, "vfio-noiommu");
+}
+
+static int check_iommu(const char *sysfs, const struct host_slot *slot, const char *bdf,
+		       struct text *why)
+{
+	(void)bdf;
+	for (unsigned int i = 0; i < HOST_FUNCTIONS; i++) {
+		const struct host_function *fn = &slot->fn[i];
+
+		if (!fn->exists || (fn->group >= 0 && !group_is_noiommu(sysfs, fn->group)))
+			continue;
+		text_add(why, "%s is behind no IOMMU%s: switch VT-d or AMD-Vi on in the firmware "
+			 "set-up and, with Intel, boot the host with intel_iommu=on", fn->name,
+			 fn->group >= 0 ? " (VFIO's no-IOMMU mode is not used)" : "");
+		return -ENODEV;
+	}
+	return 0;
+}
+
+static int check_drivers(const char *sysfs, const struct host_slot *slot, const char *bdf,
+			 struct text *why)
+{
+	char wrong_buffer[400], names_buffer[128];
+	struct text wrong = {.at = wrong_buffer, .size = sizeof(wrong_buffer)};
+	struct text names = {.at = names_buffer, .size = sizeof(names_buffer)};
+	bool bound = false;
+
+	(void)sysfs;
+	(void)bdf;
+	for (unsigned int i = 0; i < HOST_FUNCTIONS; i++) {
+		const struct host_function *fn = &slot->fn[i];
+
+		if (!fn->exists || !strcmp(fn->driver, "vfio-pci"))
+			continue;
+		text_add(&wrong, "%s%s (%s)", comma(&wrong), fn->name,
+			 fn->driver[0] ? fn->driver : "no driver");
+		text_add(&names, "%s ", fn->name);
+		bound |= fn->driver[0] != '\0';
+	}
+	if (!wrong.len)
+		return 0;
+	names.at[names.len - 1] = '\0';
+	text_add(why, "all of slot %s must be bound to vfio-pci, not yet: %s; as root: "
+		 "modprobe vfio-pci; cd /sys/bus/pci; for d in %s; do "
+		 "echo vfio-pci >devices/$d/driver_override; %secho $d >drivers_probe; done",
+		 slot->name, wrong.at, names.at,
+		 bound ? "echo $d >devices/$d/driver/unbind; " : "");
+	return -EBUSY;
+}
+
+/*
+ * What does not stand in the way of DMA ownership of its group. Binding counts as use of the
+ * group by the host unless the driver has .driver_managed_dma (Linux 6.1, pci-driver.c,
+ * pci_dma_configure() -> iommu_device_use_default_domain()), and a group in use cannot be claimed
+ * (iommu.c, iommu_group_claim_dma_owner()). The drivers that have it: pcieport, pci-stub, and all
+ * of VFIO's, which show as a "vfio-dev" directory below the device (vfio_main.c).
+ */
+static bool keeps_viable(const char *dir, const char *driver)
+{
+	static const char *const harmless[] = {"", "vfio-pci", "pci-stub", "pcieport"};
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(harmless); i++)
+		if (!strcmp(driver, harmless[i]))
+			return true;
+	return file_exists(dir, "vfio-dev");
+}
+
+/* The members of a group, sorted into those in the way and the others. */
+struct group_text {
+	struct text bad, good, bad_names;
+};
+
+static void add_member(struct group_text *group, const char *group_dir, const char *name)
+{
+	char dir[PATH_MAX], driver[32];
+	struct text *list;
+
+	if (snprintf(dir, sizeof(dir), "%s/%s", group_dir, name) >= (int)sizeof(dir))
+		return;
+	read_link_name(dir, "driver", driver, sizeof(driver));
+	list = keeps_viable(dir, driver) ? &group->good : &group->bad;
+	text_add(list, "%s%s (%s)", comma(list), name, driver[0] ? driver : "no driver");
+	if (list == &group->bad)
+		text_add(&group->bad_names, "%s ", name);
+}
+
+static int not_hidden(const struct dirent *entry)
+{
+	return entry->d_name[0] != '.';
+}
+
+static int check_group(const char *sysfs, int number, struct text *why)
+{
+	char dir[PATH_MAX], bad[512], good[512], names[256];
+	struct group_text group = {
+		.bad = {.at = bad, .size = sizeof(bad)},
+		.good = {.at = good, .size = sizeof(good)},
+		.bad_names = {.at = names, .size = sizeof(names)},
+	};
+	struct dirent **members;
+	int count;
+
+	snprintf(dir, sizeof(dir), "%s/kernel/iommu_groups/%d/devices", sysfs, number);
+	count = scandir(dir, &members, not_hidden, alphasort);
+	if (count < 0) {
+		int error = errno;
+
+		text_add(why, "cannot list the IOMMU group in %s: %s", dir, strerror(error));
+		return -ENODEV;
+	}
+	for (int i = 0; i < count; i++) {
+		add_member(&group, dir, members[i]->d_name);
+		free(members[i]);
+	}
+	free(members);
+	if (!group.bad.len)
+		return 0;
+	names[group.bad_names.len - 1] = '\0';
+	text_add(why, "IOMMU group %d is not viable: drivers of the host hold %s beside %s; unbind "
+		 "them as root: cd /sys/kernel/iommu_groups/%d/devices; "
+		 "for d in %s; do echo $d >$d/driver/unbind; done",
+		 number, bad, good, number, names);
+	return -EBUSY;
+}
+
+static int check_viable(const char *sysfs, const struct host_slot *slot, const char *bdf,
+			struct text *why)
+{
+	int checked = -1; /* neighbours mostly share a group; a group checked twice does no harm */
+
+	(void)bdf;
+	for (unsigned int i = 0; i < HOST_FUNCTIONS; i++) {
+		int r;
+
+		if (!slot->fn[i].exists || slot->fn[i].group == checked)
+			continue;
+		checked = slot->fn[i].group;
+		r = check_group(sysfs, checked, why);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+int host_slot_read(const char *sysfs, const char *bdf, struct host_slot *ret_slot, char *ret_why,
+		   size_t why_size)
+{
+	/* In this order, so that the sentence names what has to be put right first. */
+	static int (*const checks[])(const char *sysfs, const struct host_slot *slot,
+				     const char *bdf, struct text *why) = {
+		check_exists, check_bridge, check_iommu, check_drivers, check_viable,
+	};
+	struct text why = {.at = ret_why, .size = why_size};
+	struct host_slot slot = {0};
+	char full[16];
+
+	if (!host_parse_bdf(bdf, full)) {
+		text_add(&why, "'%.32s' is not a PCI address: write BUS:DEVICE.FUNCTION in "
+			 "hexadecimal, as in 01:00.0 or 0000:01:00.0", bdf);
+		return -EINVAL;
+	}
+	snprintf(slot.name, sizeof(slot.name), "%.*s", (int)strlen(full) - 2, full);
+	for (unsigned int i = 0; i < HOST_FUNCTIONS; i++) {
+		snprintf(slot.fn[i].name, sizeof(slot.fn[i].name), "%.10s.%u", slot.name, i);
+		read_function(sysfs, &slot.fn[i]);
+	}
+	for (unsigned int i = 0; i < ARRAY_SIZE(checks); i++) {
+		int r = checks[i](sysfs, &slot, full, &why);
+
+		if (r < 0)
+			return r;
+	}
+	*ret_slot = slot;
+	return 0;
+}
