@@ -2,9 +2,10 @@
  * The power state machine of one slot, pure: events in, actions out, no I/O. The rules are those of
  * docs/power.md; each is checked in every reachable state by tests/vfio/test_power.c.
  *
- * One thread (vfio/slot.c) owns a machine: it takes an event, calls power_step(), carries out the
- * actions in order, and feeds the results of those marked (R) back as events before it takes any
- * other event. So transitions never overlap, and no lock is held while the host works.
+ * One thread (vfio/slot_thread.c) owns a machine: it takes an event, calls power_step(), carries
+ * out the actions in order, and feeds the result of the one marked (R) back as an event before it
+ * takes any other event. At most one action of a step is marked, and it is the last. So transitions
+ * never overlap, and no lock is held while the host works.
  */
 #ifndef VFIO_POWER_H
 #define VFIO_POWER_H
@@ -61,7 +62,7 @@ enum power_action_type {
 	POWER_DO_ATTACH,   /* show to the guest in D0 (PCI_PRESENT): interrupts, BARs, PMCSR state 0 */
 	POWER_DO_GONE,     /* PCI_GONE: the guest reads ones for ever */
 	POWER_DO_PME,      /* set PME_Status of the function and, as PME_En is set, send a PME */
-	POWER_DO_NOTIFY,   /* ACPI Notify(function 0, 2) by the slot's GPE */
+	POWER_DO_NOTIFY,   /* ACPI Notify(function 0, 2) by the slot's GPE, on behalf of `function` */
 	POWER_DO_TIMER,    /* arm the resend timer once */
 	POWER_DO_REPORT,   /* write the event described by the rest of the action */
 	POWER_DO_DONE,     /* the guest's request is answered: busy clears, power reads as `on` */
@@ -97,17 +98,28 @@ struct power_function {
 	/* the machine's own */
 	enum power_state state;
 	bool engaged_wakeup;   /* ENGAGED was entered with wake-up */
-	int error;             /* of the last refusal */
+	bool entry_tried;      /* an ENTRY was called and no EXIT has succeeded since */
+	bool failed;           /* in the present phase: EXIT or CHECK failed */
+	int error;             /* of the last refusal or failure; 0 after success */
 };
 
-enum power_phase { POWER_IDLE, POWER_GOING_OFF, POWER_GOING_ON, POWER_RESETTING, POWER_ENDING };
+/* What the machine is busy with. ENDING is never left: the VMM closes the device. */
+enum power_phase {
+	POWER_IDLE,
+	POWER_GOING_OFF,
+	POWER_GOING_ON,
+	POWER_RESETTING,
+	POWER_CHECKING, /* a host error was reported: is the device still there? */
+	POWER_ENDING,
+};
 
 struct power {
 	struct power_function fn[POWER_FUNCTIONS];
 	bool slot_on;          /* what the guest last asked for and was answered */
 	enum power_phase phase;
-	uint8_t waiting;       /* functions whose result is awaited */
-	unsigned int resends;  /* left for the present wake */
+	uint8_t stage;         /* index of the action in the phase's list (vfio/power.c) */
+	uint8_t waiting;       /* functions with that action ahead; the lowest one's is awaited */
+	unsigned int resends;  /* left for the present wake; the last one is a Notify */
 	bool wake_reported;    /* one cause, one event: this sleep's wake was reported */
 };
 
@@ -118,8 +130,9 @@ struct power {
 void power_init(struct power *power);
 
 /*
- * One step. `actions` is emptied first. Result events are valid only while awaited; unexpected ones
- * are ignored. OFF/ON that find nothing to do answer with DONE alone (an _ON at boot, for example).
+ * One step. `actions` is emptied first. Result events are valid only while awaited, all others only
+ * while nothing is; unexpected ones are ignored. OFF/ON that find nothing to do answer with DONE
+ * alone (an _ON at boot, for example).
  */
 void power_step(struct power *power, const struct power_event *event,
 		struct power_actions *actions);

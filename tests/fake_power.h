@@ -1,0 +1,116 @@
+/*
+ * An explorer of the power state machine: a model of the host's kernel, of the guest and of the
+ * owner's thread drives it through every sequence of events; every state reached is visited once
+ * (breadth first), and the rules of docs/power.md are checked on every step.
+ *
+ * tests/fake_power_model.c is the model and the rules, tests/fake_power_explorer.c the search.
+ */
+#ifndef TESTS_FAKE_POWER_H
+#define TESTS_FAKE_POWER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "vfio/power.h"
+
+#define FUNCTIONS_MAX 2U
+
+typedef void (*power_step_fn)(struct power *power, const struct power_event *event,
+			struct power_actions *actions);
+
+enum rule {
+	RULE_NONE,
+	RULE_TOUCH,
+	RULE_DETACH,
+	RULE_DRAIN,
+	RULE_ENTRY,
+	RULE_EXIT,
+	RULE_ATTACH,
+	RULE_FALSE_PME,
+	RULE_LOST_WAKE,
+	RULE_RESEND,
+	RULE_REPORT,
+	RULE_DONE,
+	RULE_STATE,
+	RULE_LOST_QUIET,
+	RULE_SHUTDOWN,
+	RULE_ONE_RESULT,
+	RULE_IGNORE,
+};
+
+enum engaged { ENGAGED_NOT, ENGAGED_PLAIN, ENGAGED_WAKEUP };
+enum view { VIEW_PRESENT, VIEW_COLD, VIEW_GONE };
+#define OP_NONE 0xff
+
+/* One function as the kernel and the guest have it. Bytes only: it is part of a state's key. */
+struct model_fn {
+	uint8_t engaged;     /* enum engaged: what the kernel thinks */
+	uint8_t signalled;   /* the wake-up eventfd's counter is not zero */
+	uint8_t real;        /* because of a wake from outside that nobody handled yet */
+	uint8_t delivered;   /* a real wake was handled in this sleep */
+	uint8_t pme_enable, pme_status;
+	uint8_t off_pme;     /* pme_enable when the guest asked for _OFF */
+	uint8_t view;        /* enum view */
+	uint8_t drained;
+	uint8_t tried;       /* ENTRY called, no EXIT succeeded since */
+	uint8_t exit_failed, checked, was_reset; /* in the present operation */
+	uint8_t reported;    /* the state that the log tells */
+};
+
+struct model {
+	struct model_fn fn[FUNCTIONS_MAX];
+	uint8_t op;          /* the event that the machine works on; OP_NONE */
+	uint8_t from_off;    /* it began with the slot off */
+	uint8_t requested;   /* _OFF or _ON is unanswered */
+	uint8_t timer, resends, resend_notifies, wake_reports;
+	uint8_t awaited, awaited_fn; /* type of the action whose result is to come; OP_NONE */
+	uint8_t ended;
+};
+
+struct world {
+	struct power power;
+	struct model model;
+	uint32_t parent;
+	struct power_event event; /* that led here, with result events; for the trace */
+	char what;               /* 'e' event, 'w' host wake, 'p' guest writes PMCSR */
+};
+
+/* The slot that is explored: as power_init() wants it. */
+struct power_config {
+	const char *name;
+	unsigned int functions;
+	struct power_function fn[FUNCTIONS_MAX];
+};
+
+/* A search. The caller sets nothing: power_explore() does all. */
+struct explorer {
+	const struct power_config *config;
+	power_step_fn step;
+	bool quiet;
+	struct world *nodes;
+	uint32_t count, cap;
+	uint32_t *table;       /* node number + 1; 0: free */
+	uint32_t table_size;
+	enum rule broken;      /* first rule broken */
+	unsigned int broken_fn;
+	struct world broken_in;
+	unsigned int most_actions;
+};
+
+extern const char *const power_rule_names[];
+
+/*
+ * Explores `step` on the slot of `config`. The first rule broken, or RULE_NONE. Unless `quiet` it
+ * prints the number of states and the way to the broken rule, and also checks that unexpected
+ * events are ignored.
+ */
+enum rule power_explore(const struct power_config *config, power_step_fn step, bool quiet);
+
+/* The model's half, for the search: takes note of a broken rule; gives one event to the machine,
+ * does what the actions say, and checks. */
+void model_broke(struct explorer *ex, const struct world *world, enum rule rule,
+		 unsigned int fn);
+void model_give(struct explorer *ex, struct world *world,
+		const struct power_event *event);
+
+#endif
