@@ -34,16 +34,18 @@ struct pci_cfg {
 /* Is the function there for the guest? Set by pci_dev_set_presence() only. */
 enum pci_presence {
 	PCI_PRESENT, /* answers */
-	PCI_COLD,    /* in D3cold: PMCSR is live, every other read is ones, every other write dropped;
-	              * no BAR decodes */
+	PCI_COLD,    /* in D3cold: PMCSR is live, every other read is ones, every other write is
+	              * dropped; no BAR decodes. PMCSR comes from the arrays with its masks, but
+	              * PowerState reads D3 and its writes are ignored. cfg_read is not called,
+	              * cfg_changed only for writes of PMCSR (to learn of PME_En, PME_Status) */
 	PCI_GONE,    /* lost or removed: all reads are ones, all writes dropped */
 };
 
 struct pci_bar {
-	uint64_t size;       /* power of two, 0: not implemented (or the upper half of a 64-bit one) */
-	uint32_t flags;      /* PCI_BASE_ADDRESS_SPACE_IO, _MEM_TYPE_64, _MEM_PREFETCH as in the BAR */
-	/* Where the guest reaches it now; meaningful while `mapped`. Written under the device's lock
-	 * and the host's decode lock, so either suffices for reading. */
+	uint64_t size;       /* power of two, 0: not there (or the upper half of a 64-bit one) */
+	uint32_t flags;      /* PCI_BASE_ADDRESS_SPACE_IO, _MEM_TYPE_64, _MEM_PREFETCH as there */
+	/* Where the guest reaches it now; meaningful while `mapped`. Written under the device's
+	 * lock and the host's decode lock, so either suffices for reading. */
 	uint64_t address;
 	bool mapped;
 };
@@ -54,20 +56,25 @@ struct pci_bar {
  */
 struct pci_dev_ops {
 	const char *name;
-	/* Optional. The core has read `*value` from the arrays; replace the bits that live elsewhere
-	 * (in a real device's config space). Not called while the function is COLD or GONE. */
+	/* Optional. The core has read `*value` from the arrays; replace the bits that live
+	 * elsewhere (in a real device's config space). Not called while COLD or GONE. */
 	void (*cfg_read)(struct pci_dev *dev, uint16_t off, unsigned int len, uint32_t *value);
-	/* Optional. The core has applied `value`, `len` bytes at `off`, through the masks. */
+	/* Optional. The core has applied `value`, `len` bytes at `off`, through the masks. BARs
+	 * that the write stops from decoding are unmapped before the call, those that it makes
+	 * decode are mapped after it: a real device is never touched while its Memory Space
+	 * Enable or power state forbids it. While COLD only for PMCSR. */
 	void (*cfg_changed)(struct pci_dev *dev, uint16_t off, unsigned int len, uint32_t value);
 	/* Mandatory where a BAR has no window over all of it. `off` and `len` (1, 2, 4 or 8) lie
-	 * inside the BAR. Read: set `*value` (ones at entry). `bar` may be PCI_BAR_ROM (read only). */
+	 * inside the BAR. Read: set `*value` (ones at entry). `bar` may be PCI_BAR_ROM, which is
+	 * only read. */
 	void (*bar_read)(struct pci_dev *dev, unsigned int bar, uint64_t off, unsigned int len,
 			 uint64_t *value);
 	void (*bar_write)(struct pci_dev *dev, unsigned int bar, uint64_t off, unsigned int len,
 			  uint64_t value);
 	/* Optional. A BAR began (`on`) or ceased to decode at `address`: map or unmap windows. */
 	void (*bar_mapped)(struct pci_dev *dev, unsigned int bar, uint64_t address, bool on);
-	/* Optional. The core has restored the reset image and unmapped the BARs. */
+	/* Optional. The core has restored the reset image and unmapped the BARs. Presence is as it
+	 * was; a reset by the port above (Secondary Bus Reset) is not told unless PCI_PRESENT. */
 	void (*reset)(struct pci_dev *dev);
 };
 
@@ -91,6 +98,16 @@ struct pci_msix {
 	pci_msix_changed changed;
 };
 
+/*
+ * What a bridge lets through to its secondary bus now, from its registers. The I/O and memory
+ * ranges are empty while Command or PMCSR stop it from forwarding.
+ */
+struct pci_forward {
+	uint8_t secondary, subordinate;
+	bool held_in_reset; /* Bridge Control: Secondary Bus Reset is set, nothing below answers */
+	struct range mem, prefetch, io;
+};
+
 struct pci_dev {
 	const struct pci_dev_ops *ops;
 	struct pci_host *host;      /* set by pci_host_add(); these four do not change after it */
@@ -107,6 +124,9 @@ struct pci_dev {
 	uint8_t exp_cap;            /* offset of the PCI Express capability, 0: none */
 	struct pci_msi msi;
 	struct pci_msix msix;
+	bool intx_wanted;           /* level that the device asked for by pci_dev_set_intx() */
+	bool intx_asserted;         /* level last given to `intx` */
+	struct pci_forward forward; /* of a bridge; locks as for struct pci_bar.address */
 };
 
 /* --- config space (devices/pci_cfg.c) --- */
@@ -118,15 +138,15 @@ struct pci_dev {
 void pci_cfg_write(struct pci_cfg *cfg, uint16_t off, unsigned int len, uint32_t value);
 uint32_t pci_cfg_read(const struct pci_cfg *cfg, uint16_t off, unsigned int len);
 
-/* Device-side setters: change guest-visible bytes regardless of the masks. */
+/* Device-side setters: change guest-visible bytes regardless of the masks; replace the masks. */
 void pci_cfg_set(struct pci_cfg *cfg, uint16_t off, unsigned int len, uint32_t value);
 void pci_cfg_set_rw(struct pci_cfg *cfg, uint16_t off, unsigned int len, uint32_t mask);
 void pci_cfg_set_w1c(struct pci_cfg *cfg, uint16_t off, unsigned int len, uint32_t mask);
 
 /*
- * Adds a capability of `len` bytes at `off` (4-aligned, 0x40 to 0xfc) to the end of the list, and
- * sets Status.CapList. The bytes after ID and Next are the caller's. Extended: `off` from 0x100,
- * the first must be 0x100.
+ * Adds a capability at `off` (4-aligned, 0x40 to 0xfc) to the end of the list, and sets
+ * Status.CapList. The bytes after ID and Next are the caller's. Extended: `off` from 0x100, the
+ * first must be 0x100.
  */
 void pci_cfg_add_cap(struct pci_cfg *cfg, uint8_t id, uint8_t off);
 void pci_cfg_add_ext_cap(struct pci_cfg *cfg, uint16_t id, uint8_t version, uint16_t off);
@@ -167,17 +187,21 @@ struct msi_message pci_msix_message(const struct pci_dev *dev, unsigned int vect
 bool pci_msi_active(const struct pci_dev *dev);
 struct msi_message pci_msi_message(const struct pci_dev *dev);
 
-/* Emulated device: one interrupt by MSI if it is enabled and Bus Master is set; else nothing. */
+/* Emulated device: one interrupt by MSI if it is enabled and Bus Master is set; else nothing.
+ * Lock, here and below: the caller holds dev->lock. */
 void pci_dev_send_msi(struct pci_dev *dev);
 /* Emulated device: level of INTx as far as Command.INTx Disable and MSI enable allow. */
 void pci_dev_set_intx(struct pci_dev *dev, bool level);
 
-/* PMCSR.PowerState of the guest's view, 0 (D0) to 3 (D3hot); 0 without the capability. */
+/* PMCSR.PowerState of the guest's view, 0 (D0) to 3 (D3hot, or D3cold while PCI_COLD); 0 without
+ * the capability. */
 unsigned int pci_dev_power_state(const struct pci_dev *dev);
 
 /*
  * Guest-visible presence. Leaving PCI_PRESENT unmaps every BAR before it returns; entering it maps
- * those that Command and PMCSR let decode. Lock: the caller holds dev->lock.
+ * those that Command and PMCSR let decode. From PCI_COLD to PCI_PRESENT the function comes up in D0
+ * with its PME bits kept and the rest of its config space as it was. Lock: the caller holds
+ * dev->lock.
  */
 void pci_dev_set_presence_locked(struct pci_dev *dev, enum pci_presence presence);
 
@@ -214,7 +238,7 @@ struct pci_dev *pci_host_get(struct pci_host *host, unsigned int index);
 /*
  * What firmware does after reset: gives buses, windows and BARs addresses through the guest's own
  * config write path, smallest alignment waste first. Devices are left with I/O and memory decode
- * off, bridges with theirs on. Returns 0 or -ENOSPC (one line logged names the BAR).
+ * off, bridges with theirs on. Returns 0, -ENOSPC (one line logged names the BAR) or -ENOMEM.
  */
 int pci_host_assign(struct pci_host *host);
 

@@ -4,7 +4,7 @@
  *
  * PCIe 5.0, 6.1.6 Native PME Software Model; 7.5.3.12 Root Control Register; 7.5.3.14 Root Status
  * Register. Interrupts are one condition, `enable && status`; each function that can change it says
- * whether the condition became true anew (an edge, for MSI); its level is pme_asserted() (for INTx).
+ * whether it became true anew (an edge, for MSI); its level is pme_asserted() (for INTx).
  *
  * Locks: none; the owner (devices/root_port.c) holds its device lock.
  */

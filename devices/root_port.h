@@ -30,7 +30,8 @@ struct pci_dev *root_port_pci(struct root_port *port);
  */
 void root_port_pme(struct root_port *port, uint8_t devfn);
 
-/* Forgets what `devfn` (or, with -1, anyone) has pending; for reset and for a cleared PME_Status. */
+/* Forgets what `devfn` (or, with -1, anyone) has waiting; for reset and for a cleared PME_Status.
+ * What Root Status shows stays until the guest clears it. */
 void root_port_pme_forget(struct root_port *port, int devfn);
 
 /* True while a PME of `devfn` is shown or pending. */
