@@ -20,7 +20,7 @@ struct vfio_function;
 /* Told by the function, with its device lock held; must neither block nor call back. */
 struct vfio_function_listener {
 	void *opaque;
-	/* An access to the device failed while the guest could see it, or the device read as ones. */
+	/* An access to the device failed while the guest could see it, or it read as ones. */
 	void (*host_error)(void *opaque, unsigned int fn, int error);
 	/* The guest cleared PME_Status or PME_En in the virtual PMCSR. */
 	void (*pme_cleared)(void *opaque, unsigned int fn);
@@ -58,8 +58,8 @@ int vfio_function_plug(struct vfio_function *function, struct mem *mem, struct i
  * Power, called by the slot's thread (design 4.2 rules 1, 2). Each takes the device lock.
  * detach: PCI_COLD, windows unmapped, INTx irqfd detached; from now until attach the function makes
  *   no back-end call at all, whatever the guest does; interrupt changes are remembered.
- * attach: PMCSR PowerState 0 with PME bits kept, remembered interrupt changes applied, INTx unmasked
- *   once, PCI_PRESENT, windows mapped where the guest's Command allows.
+ * attach: PMCSR PowerState 0 with PME bits kept, remembered interrupt changes applied, INTx
+ *   unmasked once, PCI_PRESENT, windows mapped where the guest's Command allows.
  * gone: PCI_GONE.
  */
 void vfio_function_detach(struct vfio_function *function);
