@@ -3,6 +3,7 @@
 # The product is one static binary built with musl. `make test` is everything that CI runs.
 
 BUILD ?= build
+MAKEFLAGS += -j$(shell nproc) --no-print-directory
 CC_MUSL ?= musl-gcc
 CC_TEST ?= gcc
 VERSION := 0.1.0
@@ -32,6 +33,14 @@ TESTS := $(TEST_SOURCES:%.c=$(BUILD)/%) $(TEST_TOOLS:%.c=$(BUILD)/%)
 TEST_OBJECTS := $(patsubst %.c,$(BUILD)/san/%.o,$(filter-out $(KVM_USERS),$(SOURCES)) \
 	$(wildcard tests/fake_*.c))
 
+# `make V=1` shows the commands.
+ifeq ($(V),1)
+say = @:
+else
+Q := @
+say = @echo
+endif
+
 all: minivmm
 
 help:
@@ -45,7 +54,8 @@ help:
 	@echo "make clean      remove what was built, keep downloads"
 
 minivmm: $(OBJECTS)
-	$(CC_MUSL) $(CFLAGS) $(LDFLAGS_OWN) -o $@ $^ -lpthread
+	$(say) "CC $@"
+	$(Q)$(CC_MUSL) $(CFLAGS) $(LDFLAGS_OWN) -o $@ $^ -lpthread
 
 # A fresh machine gets its packages before the first compiler call.
 PACKAGES_BUILD := $(BUILD)/.packages-build
@@ -56,30 +66,36 @@ $(BUILD)/.packages-%: scripts/packages scripts/install-packages
 	scripts/install-packages $*
 	@touch $@
 $(OBJECTS): | $(PACKAGES_BUILD)
+$(PACKAGES_TEST) $(PACKAGES_RIG): | $(PACKAGES_BUILD)
 
 $(BUILD)/acpi/%.o $(BUILD)/vmm/base/%.o: CFLAGS_OWN += $(WARNINGS_PURE)
 $(BUILD)/%.o: %.c Makefile
 	@mkdir -p $(@D)
-	$(CC_MUSL) $(CPPFLAGS_OWN) $(KERNEL_HEADERS) $(CFLAGS_OWN) $(CFLAGS) -c -o $@ $<
+	$(say) "CC $@"
+	$(Q)$(CC_MUSL) $(CPPFLAGS_OWN) $(KERNEL_HEADERS) $(CFLAGS_OWN) $(CFLAGS) -c -o $@ $<
 
 # The second compiler's opinion; its objects link with the same libc.
 $(BUILD)/clang/acpi/%.o $(BUILD)/clang/vmm/base/%.o: CFLAGS_OWN += $(WARNINGS_PURE)
 $(BUILD)/clang/%.o: %.c Makefile | $(PACKAGES_TEST)
 	@mkdir -p $(@D)
-	clang $(CPPFLAGS_OWN) -nostdlibinc -isystem /usr/include/x86_64-linux-musl \
+	$(say) "CLANG $@"
+	$(Q)clang $(CPPFLAGS_OWN) -nostdlibinc -isystem /usr/include/x86_64-linux-musl \
 		$(KERNEL_HEADERS) $(CFLAGS_OWN) $(WARNINGS_CLANG) $(CFLAGS) -c -o $@ $<
 $(BUILD)/clang/minivmm: $(CLANG_OBJECTS) | $(PACKAGES_BUILD)
-	$(CC_MUSL) $(CFLAGS) $(LDFLAGS_OWN) -o $@ $^ -lpthread
+	$(say) "CC $@"
+	$(Q)$(CC_MUSL) $(CFLAGS) $(LDFLAGS_OWN) -o $@ $^ -lpthread
 
 $(BUILD)/san/%.o: %.c Makefile | $(PACKAGES_TEST) $(PACKAGES_BUILD)
 	@mkdir -p $(@D)
-	$(CC_TEST) $(CPPFLAGS_OWN) $(CFLAGS_OWN) -O1 -g $(SANITIZE) -c -o $@ $<
+	$(say) "TEST $@"
+	$(Q)$(CC_TEST) $(CPPFLAGS_OWN) $(CFLAGS_OWN) -O1 -g $(SANITIZE) -c -o $@ $<
 $(BUILD)/san/product.a: $(TEST_OBJECTS)
 	@rm -f $@
-	ar rcs $@ $^
+	@ar rcs $@ $^
 $(TESTS): $(BUILD)/tests/%: $(BUILD)/san/tests/%.o $(BUILD)/san/product.a
 	@mkdir -p $(@D)
-	$(CC_TEST) $(SANITIZE) -o $@ $^ -lcmocka -lpthread
+	$(say) "TEST $@"
+	$(Q)$(CC_TEST) $(SANITIZE) -o $@ $^ -lcmocka -lpthread
 
 unit-tests: $(TESTS)
 

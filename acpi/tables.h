@@ -64,6 +64,7 @@ struct smbios_machine {
 	const char *version;      /* of the program */
 	unsigned int cpus;
 	uint64_t memory_size;     /* bytes */
+	uint64_t memory_low;      /* of these, below 4 GiB from 0, the rest from 4 GiB; 0: all */
 	uint8_t uuid[16];
 };
 

@@ -25,6 +25,10 @@ void serial_reset(struct serial *serial);
 /* Offers input. Returns how many bytes were taken (0 when the receive buffer of 1 KiB is full). */
 size_t serial_input(struct serial *serial, const uint8_t *bytes, size_t len);
 
+/* An eventfd, to be watched and read by the loop: signalled when bytes were refused and half of the
+ * receive buffer is free again. */
+int serial_room_fd(const struct serial *serial);
+
 /* MC146818-compatible clock with 114 bytes of memory; UTC of the host plus what the guest set.
  * The alarm and the update interrupt are kept; periodic interrupts are not offered.
  * `timer_fd` of rtc_timer_fd() must be watched by the loop and given to rtc_timer(). */
@@ -34,10 +38,12 @@ void rtc_reset(struct rtc *rtc);
 int rtc_timer_fd(const struct rtc *rtc);
 void rtc_timer(struct rtc *rtc);
 
-/* Ports 0x60/0x64: no keyboard, but command 0xfe resets the machine. 0 or negative errno. */
+/* Ports 0x60/0x64: no keyboard, but command 0xfe resets the machine. 0 or negative errno. There is
+ * one in a program; the last one created is served. */
 int i8042_create(struct bus *port, machine_request_fn request, void *opaque);
 
-/* Port 0xf4: a write of V ends the program with (V << 1) | 1. Test guests only (--debug-exit). */
+/* Port 0xf4: a write of V (its low byte counts) ends the program with (V << 1) | 1. Test guests
+ * only (--debug-exit). One in a program, as above. */
 typedef void (*debug_exit_fn)(void *opaque, int status);
 int debug_exit_create(struct bus *port, debug_exit_fn exit, void *opaque);
 

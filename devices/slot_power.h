@@ -35,7 +35,8 @@ void slot_power_destroy(struct slot_power *power);
 
 /* The work that was asked for is done and the slot's power is now `on`. Any thread. A request that
  * came meanwhile keeps BUSY: only the answer to the last one clears it. `sequence` is the number
- * that slot_power_sequence() gave when the work was begun. */
+ * that slot_power_sequence() gave when the work was begun; with one from before a reset this does
+ * nothing. */
 void slot_power_done(struct slot_power *power, unsigned int sequence, bool on);
 unsigned int slot_power_sequence(struct slot_power *power);
 

@@ -17,8 +17,8 @@
 
 enum power_state {
 	POWER_ON,      /* the guest may use the function; nothing engaged on the host */
-	POWER_ENGAGED, /* the host accepted a low-power entry, nobody has ended it as far as we know */
-	POWER_WOKEN,   /* was engaged with wake-up; someone on the host woke it; guest not back yet */
+	POWER_ENGAGED, /* the host accepted a low-power entry, which nobody has ended, we think */
+	POWER_WOKEN,   /* was engaged with wake-up, was woken on the host; guest not back yet */
 	POWER_REFUSED, /* the guest believes it off; the host refused or lacks low power */
 	POWER_LOST,    /* the device does not come back */
 };
@@ -34,7 +34,7 @@ enum power_cause {
 enum power_event_type {
 	POWER_EV_OFF,        /* the guest's _OFF */
 	POWER_EV_ON,         /* the guest's _ON */
-	POWER_EV_WAKE,       /* wake-up eventfd of `function` was signalled (and has been drained) */
+	POWER_EV_WAKE,       /* wake-up eventfd of `function` was signalled (and drained) */
 	POWER_EV_RESET,      /* guest reset: everything back to ON */
 	POWER_EV_SHUTDOWN,   /* the VMM ends: leave the card awake, idle and usable */
 	POWER_EV_HOST_ERROR, /* access to `function` failed while ON (`error`) */
@@ -53,16 +53,16 @@ struct power_event {
 };
 
 enum power_action_type {
-	POWER_DO_DETACH,   /* hide from the guest (PCI_COLD): unmap BARs, detach INTx, stop SET_IRQS */
+	POWER_DO_DETACH,   /* hide from the guest (PCI_COLD): unmap BARs, detach INTx */
 	POWER_DO_DRAIN,    /* read the wake-up eventfd empty */
 	POWER_DO_ENTRY,    /* (R) low-power entry; `with_wakeup` */
 	POWER_DO_EXIT,     /* (R) low-power exit, then drain the wake-up eventfd */
 	POWER_DO_CHECK,    /* (R) read the vendor ID */
 	POWER_DO_RESET,    /* (R) function reset */
-	POWER_DO_ATTACH,   /* show to the guest in D0 (PCI_PRESENT): interrupts, BARs, PMCSR state 0 */
+	POWER_DO_ATTACH,   /* show to the guest in D0 (PCI_PRESENT): interrupts, BARs */
 	POWER_DO_GONE,     /* PCI_GONE: the guest reads ones for ever */
 	POWER_DO_PME,      /* set PME_Status of the function and, as PME_En is set, send a PME */
-	POWER_DO_NOTIFY,   /* ACPI Notify(function 0, 2) by the slot's GPE, on behalf of `function` */
+	POWER_DO_NOTIFY,   /* ACPI Notify(function 0, 2) by the slot's GPE, for `function` */
 	POWER_DO_TIMER,    /* arm the resend timer once */
 	POWER_DO_REPORT,   /* write the event described by the rest of the action */
 	POWER_DO_DONE,     /* the guest's request is answered: busy clears, power reads as `on` */
@@ -91,7 +91,7 @@ struct power_function {
 	bool can_enter;        /* host offers ENTRY and EXIT */
 	bool can_enter_wakeup; /* host offers ENTRY_WITH_WAKEUP and EXIT */
 	bool needs_driver;     /* guest driver needed before every sleep (NVIDIA display class) */
-	int refuse_error;      /* negative errno given as the reason where it cannot; -ENOTTY, ... */
+	int refuse_error;      /* negative errno, the reason where it cannot; -ENOTTY, ... */
 	/* the guest's virtual PMCSR, copied in by the owner before every power_step() */
 	bool pme_enable;
 	bool pme_status;

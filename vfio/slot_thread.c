@@ -183,7 +183,8 @@ static int do_report(struct vfio_slot *slot, const struct power_action *action)
 	events_emit(&event);
 	fn->host_us = 0;
 	if (action->to == POWER_LOST)
-		log_err("vfio %s: %s: the guest reads ones from now on", event.device, event.detail);
+		log_err("vfio %s: %s: the guest reads ones from now on", event.device,
+			event.detail);
 	return 0;
 }
 

@@ -69,8 +69,8 @@ int vfio_slot_start(struct vfio_slot *slot);
  * when done. */
 void vfio_slot_reset(struct vfio_slot *slot);
 
-/* A vCPU could not reach a window (KVM_RUN gave EFAULT): drop all windows of the slot, accesses trap
- * from now on. True when there were any. */
+/* A vCPU could not reach a window (KVM_RUN gave EFAULT): drop all windows of the slot, accesses
+ * trap from now on. True when there were any. */
 bool vfio_slot_drop_windows(struct vfio_slot *slot);
 
 /* Leaves low power, resets, unmaps, closes. Accepts NULL and slots in any stage. No vCPU runs. */

@@ -58,19 +58,13 @@ void boot_close(struct boot *boot); /* accepts NULL */
 #define BOOT_E820_RAM 1U
 #define BOOT_E820_RESERVED 2U
 #define BOOT_E820_MAX 16U
-struct boot_e820_entry {
+struct boot_map_entry {
 	gpa_t start;
 	uint64_t size;
 	uint32_t type;
 };
 
 /* The memory map of a machine with `ram_size` bytes: RAM, BIOS area, ECAM. Returns the count. */
-unsigned int boot_memory_map(uint64_t ram_size, struct boot_e820_entry map[BOOT_E820_MAX]);
-
-/* Parts of boot.c, for boot_bzimage.c, boot_pvh.c and tests. `image` is the mapped file. */
-struct boot_image {
-	const uint8_t *bytes;
-	size_t size;
-};
+unsigned int boot_memory_map(uint64_t ram_size, struct boot_map_entry map[BOOT_E820_MAX]);
 
 #endif

@@ -64,8 +64,8 @@ static void put_error(struct line *line, int error)
 	} names[] = {
 		{EIO, "EIO"},       {EINVAL, "EINVAL"}, {ENOTTY, "ENOTTY"}, {ENODEV, "ENODEV"},
 		{EBUSY, "EBUSY"},   {EPERM, "EPERM"},   {EACCES, "EACCES"}, {ENOMEM, "ENOMEM"},
-		{EAGAIN, "EAGAIN"}, {EINTR, "EINTR"},   {EBADF, "EBADF"},   {ETIMEDOUT, "ETIMEDOUT"},
-		{EFAULT, "EFAULT"}, {ENXIO, "ENXIO"},
+		{EAGAIN, "EAGAIN"}, {EINTR, "EINTR"},   {EBADF, "EBADF"},
+		{EFAULT, "EFAULT"}, {ENXIO, "ENXIO"},   {ETIMEDOUT, "ETIMEDOUT"},
 	};
 
 	if (!error)

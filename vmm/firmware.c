@@ -76,7 +76,8 @@ static long write_acpi(const struct firmware_config *config, uint8_t *tables)
 int firmware_write(const struct firmware_config *config, char *ret_why, size_t why_size)
 {
 	struct smbios_machine smbios = {
-		.version = MINIVMM_VERSION, .cpus = config->cpus, .memory_size = mem_size(config->mem)};
+		.version = MINIVMM_VERSION, .cpus = config->cpus,
+		.memory_size = mem_size(config->mem)};
 	uint8_t *bios = mem_hva(config->mem, BIOS_AREA_START, BIOS_AREA_END - BIOS_AREA_START);
 	uint8_t *acpi_tables = bios + (ACPI_TABLES_START - BIOS_AREA_START);
 	uint8_t *smbios_tables = bios + (SMBIOS_START - BIOS_AREA_START);

@@ -12,7 +12,8 @@
 #include "vmm/layout.h"
 
 #define CPUID_ENTRIES_MAX 256
-#define CPUID_ADDRESS_SIZES 0x80000008U /* AMD64 APM vol. 3, E.4.7: physical address bits in EAX[7:0] */
+/* AMD64 APM vol. 3, Appendix E.4.7: physical address bits in EAX[7:0]. */
+#define CPUID_ADDRESS_SIZES 0x80000008U
 #define ADDRESS_BITS_DEFAULT 36U
 
 /* What we build on. All of it is older than the VFIO low-power features (Linux 6.1). */

@@ -163,8 +163,8 @@ static int create_core(struct machine *m, char *why, size_t why_size)
 	if (error)
 		return error;
 	if (RAM_HIGH_START + m->options->memory > mmio64_window(m).start) {
-		snprintf(why, why_size, "--memory %llu MiB: the host's CPU addresses %u bits, which "
-			 "leaves room for %llu MiB",
+		snprintf(why, why_size, "--memory %llu MiB: the host's CPU addresses %u bits, "
+			 "which leaves room for %llu MiB",
 			 (unsigned long long)(m->options->memory / MIB), m->kvm.address_bits,
 			 (unsigned long long)((mmio64_window(m).start - RAM_HIGH_START) / MIB));
 		return -EINVAL;
@@ -240,7 +240,8 @@ static int load_guest(struct machine *m, char *why, size_t why_size)
 	int error = pci_host_assign(m->pci);
 
 	if (error) {
-		snprintf(why, why_size, "the devices' memory does not fit the guest's address space");
+		snprintf(why, why_size, "the devices' memory does not fit the guest's address "
+					"space");
 		return error;
 	}
 	error = firmware_write(&firmware, why, why_size);

@@ -65,6 +65,7 @@ int main(int argc, char *argv[])
 	if (options.help)
 		return fputs(options_help(), stdout) < 0 || fflush(stdout) ? EXIT_FAILED : EXIT_OK;
 	if (options.version)
-		return puts("minivmm " MINIVMM_VERSION) < 0 || fflush(stdout) ? EXIT_FAILED : EXIT_OK;
+		return puts("minivmm " MINIVMM_VERSION) < 0 || fflush(stdout) ? EXIT_FAILED
+									     : EXIT_OK;
 	return run(&options);
 }

@@ -26,7 +26,8 @@ struct mem {
 	struct mem_block block[BLOCKS_MAX];
 
 	pthread_mutex_t lock; /* protects window[] and serialises changes of KVM's slots */
-	struct range window[WINDOWS_MAX]; /* size 0: free; KVM slot number is the index + BLOCKS_MAX */
+	/* size 0: free; the number of KVM's slot is the index + BLOCKS_MAX */
+	struct range window[WINDOWS_MAX];
 };
 
 bool mem_block_get(const struct mem *mem, unsigned int index, struct mem_block *ret_block)

@@ -22,7 +22,7 @@ struct vcpu_listener {
 	void (*triple_fault)(void *opaque);
 	/* KVM cannot run the CPU at all. `why` is a sentence. */
 	void (*failed)(void *opaque, const char *why);
-	/* An access to a memory window faulted on the host. True: something was changed, try again. */
+	/* An access to a memory window faulted on the host. True: something changed, try again. */
 	bool (*window_fault)(void *opaque);
 };
 

@@ -28,13 +28,13 @@
 struct vcpu_state {
 	struct kvm_regs regs;
 	struct kvm_sregs sregs;
-	struct kvm_xsave xsave;
 	struct kvm_xcrs xcrs;
 	struct kvm_debugregs debugregs;
 	struct kvm_vcpu_events events;
 	struct kvm_mp_state mp_state;
 	struct kvm_lapic_state lapic;
 	struct kvm_msrs *msrs;
+	struct kvm_xsave xsave; /* last: ends in an array, of size 0 here */
 };
 
 /* Every block of state but the MSRs; in the order in which it is restored: the APIC's base is in

@@ -1,4 +1,4 @@
-/* The sentences for what the kernel's VFIO refuses, and the container without a kernel behind it. */
+/* The sentences for what the kernel's VFIO refuses, and the container without a kernel. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>

@@ -175,15 +175,18 @@ MUTANT(takes_its_own_exit_for_a_wake)
 	power_step(power, event, actions);
 	if (event->type != POWER_EV_EXIT_DONE)
 		return;
-	memmove(&actions->action[1], &actions->action[0], actions->count * sizeof(actions->action[0]));
+	memmove(&actions->action[1], &actions->action[0],
+		actions->count * sizeof(actions->action[0]));
 	actions->count++;
-	actions->action[0] = (struct power_action) {.type = POWER_DO_PME, .function = event->function};
+	actions->action[0] =
+		(struct power_action){.type = POWER_DO_PME, .function = event->function};
 }
 
 MUTANT(pme_in_any_state)
 {
 	power_step(power, event, actions);
-	if (event->type == POWER_EV_WAKE && !actions->count && power->fn[event->function].pme_enable)
+	if (event->type == POWER_EV_WAKE && !actions->count &&
+	    power->fn[event->function].pme_enable)
 		append(actions, POWER_DO_PME, event->function);
 }
 
@@ -309,7 +312,8 @@ static void test_power_explorer_catches_mutants(void **state)
 
 		if (rule != mutants[i].rule)
 			fail_msg("%s: expected \"%s\", got \"%s\"", mutants[i].name,
-				 power_rule_names[mutants[i].rule], rule ? power_rule_names[rule] : "nothing");
+				 power_rule_names[mutants[i].rule],
+				 rule ? power_rule_names[rule] : "nothing");
 	}
 }
 
@@ -349,7 +353,8 @@ static size_t describe(const struct power_action *action, char *text, size_t siz
 		return (size_t)snprintf(text, size, "done %s", action->on ? "on" : "off");
 	case POWER_DO_REPORT:
 		return (size_t)snprintf(text, size, "%u %s>%s %s%s", action->function,
-					power_state_name(action->from), power_state_name(action->to),
+					power_state_name(action->from),
+					power_state_name(action->to),
 					power_cause_name(action->cause), action->error ? "!" : "");
 	default:
 		return (size_t)snprintf(text, size, "%s%s %u", names[action->type],

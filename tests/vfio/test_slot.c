@@ -279,8 +279,12 @@ static void test_slot_off_wake_pme_on(void **state)
 		set_pmcsr(&rig, 0, PCI_PM_CTRL_PME_ENABLE);
 		assert_int_equal(root_status(&rig) & PCI_EXP_RTSTA_PME, 0);
 	}
-	assert_int_equal(logged(&rig, "\"from\":\"on\",\"to\":\"engaged\",\"cause\":\"guest\""), 40);
-	assert_int_equal(logged(&rig, "\"from\":\"engaged\",\"to\":\"woken\",\"cause\":\"host\""), 20);
+	assert_int_equal(logged(&rig,
+				"\"from\":\"on\",\"to\":\"engaged\",\"cause\":\"guest\""),
+			 40);
+	assert_int_equal(logged(&rig,
+				"\"from\":\"engaged\",\"to\":\"woken\",\"cause\":\"host\""),
+			 20);
 	assert_int_equal(logged(&rig, "\"event\":\"pme\",\"device\":\"0000:01:00.0\""), 20);
 	assert_int_equal(logged(&rig, "\"event\":\"pme\""), 20);
 	assert_int_equal(logged(&rig, "\"from\":\"woken\",\"to\":\"on\",\"cause\":\"guest\""), 20);
@@ -496,7 +500,9 @@ static void test_slot_lost_devices_read_ones_until_a_reset(void **state)
 	switch_power(&rig, true); /* the other one is there */
 	assert_int_equal(vendor(&rig, 0), 0xffff);
 	assert_int_equal(vendor(&rig, 1), 0x1002);
-	assert_int_equal(logged(&rig, "\"to\":\"lost\",\"cause\":\"guest\",\"errno\":\"ENODEV\""), 1);
+	assert_int_equal(logged(&rig,
+				"\"to\":\"lost\",\"cause\":\"guest\",\"errno\":\"ENODEV\""),
+			 1);
 	set_dead(rig.fake[0], false);
 	vfio_slot_reset(rig.slot);
 	assert_int_equal(pci_host_assign(rig.pci), 0);
@@ -531,7 +537,8 @@ static void test_slot_host_error_makes_lost(void **state)
 	set_dead(rig.fake[0], true);
 	assert_int_equal(vendor(&rig, 0), 0x1002); /* a copy: does not ask the device */
 	pci_host_cfg_read(rig.pci, FN_BDF(0), 0xb4, 4);
-	await_logged(&rig, "\"from\":\"on\",\"to\":\"lost\",\"cause\":\"error\",\"errno\":\"ENODEV\"");
+	await_logged(&rig,
+		     "\"from\":\"on\",\"to\":\"lost\",\"cause\":\"error\",\"errno\":\"ENODEV\"");
 	assert_int_equal(vendor(&rig, 0), 0xffff);
 	finish(&rig);
 }
@@ -623,9 +630,11 @@ static void test_slot_parse_explains_mistakes(void **state)
 		struct vfio_slot_config config = {.inject_entry_error = 7};
 		char why[256] = "";
 
-		assert_int_equal(vfio_slot_parse(cases[i].text, &config, why, sizeof(why)), -EINVAL);
+		assert_int_equal(vfio_slot_parse(cases[i].text, &config, why, sizeof(why)),
+				 -EINVAL);
 		if (!strstr(why, cases[i].why))
-			fail_msg("--gpu %s: \"%s\" has no \"%s\"", cases[i].text, why, cases[i].why);
+			fail_msg("--gpu %s: \"%s\" has no \"%s\"", cases[i].text, why,
+				 cases[i].why);
 		assert_int_equal(config.inject_entry_error, 7);
 	}
 }

@@ -48,7 +48,8 @@ static void test_events_names_errors(void **state)
 				      .to = "REFUSED", .cause = "guest", .error = -ENOTTY,
 				      .latency_us = 12, .detail = "no such feature"},
 		      text, sizeof(text));
-	assert_non_null(strstr(text, "\"device\":\"0000:01:00.0\",\"from\":\"ON\",\"to\":\"REFUSED\","
+	assert_non_null(strstr(text, "\"device\":\"0000:01:00.0\",\"from\":\"ON\","
+				     "\"to\":\"REFUSED\","
 				     "\"cause\":\"guest\",\"errno\":\"ENOTTY\",\"latency_us\":12,"
 				     "\"detail\":\"no such feature\"}\n"));
 	emit_and_read(&(struct event){.event = "x", .error = -9999}, text, sizeof(text));

@@ -1,0 +1,268 @@
+/*
+ * The fixed tables, and the assembly of all: tables are installed one after the other, then
+ * pointers, lengths and last the checksums.
+ */
+#include "acpi/tables.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "acpi/header.h"
+#include "acpi/structs.h"
+#include "vmm/base/bits.h"
+
+#define TABLE_ALIGN 16
+#define FACS_ALIGN 64 /* ACPI 6.3, Firmware ACPI Control Structure (FACS) */
+#define GPA_END (4 * GIB)
+
+/* What is built so far. The first error sticks, as in acpi/aml.h. */
+struct image {
+	uint8_t *buffer;
+	size_t size, used;
+	uint64_t gpa;
+	int error;
+	unsigned int tables;
+	uint64_t table[XSDT_ENTRIES_MAX]; /* gpa of each, for the XSDT */
+};
+
+static void append(struct image *image, const void *bytes, size_t len)
+{
+	if (!image->error && len > image->size - image->used)
+		image->error = -ENOSPC;
+	if (image->error)
+		return;
+	memcpy(image->buffer + image->used, bytes, len);
+	image->used += len;
+}
+
+/* Pads to a multiple of `to`, at most FACS_ALIGN. Returns the offset. */
+static size_t align(struct image *image, size_t to)
+{
+	static const uint8_t zeros[FACS_ALIGN];
+
+	append(image, zeros, align_up(image->used, to) - image->used);
+	return image->used;
+}
+
+/* The table from `start` to here is complete. Returns its gpa. */
+static uint64_t finish_table(struct image *image, size_t start)
+{
+	if (!image->error)
+		acpi_header_finish(image->buffer + start, image->used - start);
+	return image->gpa + start;
+}
+
+static void list_table(struct image *image, uint64_t gpa)
+{
+	image->table[image->tables++] = gpa;
+}
+
+/* What acpi_build_dsdt() or acpi_build_slot_ssdt() wrote at the end of the image. */
+static void take_block(struct image *image, long len)
+{
+	if (len < 0)
+		image->error = (int)len;
+	else
+		image->used += (size_t)len;
+}
+
+static uint32_t add_facs(struct image *image)
+{
+	const struct acpi_facs facs = {
+		.signature = {'F', 'A', 'C', 'S'}, .length = sizeof(facs), .version = FACS_VERSION};
+	size_t start = align(image, FACS_ALIGN);
+
+	append(image, &facs, sizeof(facs));
+	return (uint32_t)(image->gpa + start);
+}
+
+static uint32_t add_dsdt(struct image *image, const struct acpi_machine *machine)
+{
+	size_t start = align(image, TABLE_ALIGN);
+
+	if (!image->error)
+		take_block(image, acpi_build_dsdt(machine, image->buffer + start,
+						  image->size - start));
+	return (uint32_t)(image->gpa + start);
+}
+
+static struct acpi_gas io_register(uint16_t port, uint8_t size, uint8_t access_size)
+{
+	return (struct acpi_gas){.space = GAS_SYSTEM_IO, .bit_width = (uint8_t)(size * 8),
+				 .access_size = access_size, .address = port};
+}
+
+/* Addresses of the fixed hardware, in the old and in the extended fields. */
+static void set_fixed_hardware(struct acpi_fadt *fadt, const struct acpi_machine *machine)
+{
+	fadt->pm1a_evt_blk = machine->pm1a_evt;
+	fadt->pm1a_cnt_blk = machine->pm1a_cnt;
+	fadt->pm_tmr_blk = machine->pm_tmr;
+	fadt->gpe0_blk = machine->gpe0;
+	fadt->pm1_evt_len = PM1_EVT_LEN;
+	fadt->pm1_cnt_len = PM1_CNT_LEN;
+	fadt->pm_tmr_len = PM_TMR_LEN;
+	fadt->gpe0_blk_len = machine->gpe0_size;
+	fadt->x_pm1a_evt_blk = io_register(machine->pm1a_evt, PM1_EVT_LEN, 2);
+	fadt->x_pm1a_cnt_blk = io_register(machine->pm1a_cnt, PM1_CNT_LEN, 2);
+	fadt->x_pm_tmr_blk = io_register(machine->pm_tmr, PM_TMR_LEN, 3);
+	fadt->x_gpe0_blk = io_register(machine->gpe0, machine->gpe0_size, 1);
+}
+
+/* SMI_CMD is zero: the machine is always in ACPI mode. The DSDT has both addresses, the FACS only
+ * the short one: ACPI 5.0, Fixed ACPI Description Table, forbids both. */
+static void add_fadt(struct image *image, const struct acpi_machine *machine, uint32_t facs,
+		     uint32_t dsdt)
+{
+	struct acpi_fadt fadt = {
+		.header = acpi_header("FACP", FADT_REVISION, ACPI_TABLE_ID_MACHINE),
+		.firmware_ctrl = facs,
+		.dsdt = dsdt,
+		.x_dsdt = dsdt,
+		.sci_int = machine->sci,
+		.p_lvl2_lat = NO_C2,
+		.p_lvl3_lat = NO_C3,
+		.iapc_boot_arch = BOOT_LEGACY_DEVICES | BOOT_VGA_NOT_PRESENT,
+		.flags = FADT_WBINVD | FADT_PROC_C1 | FADT_SLP_BUTTON | FADT_FIX_RTC |
+			 FADT_TMR_VAL_EXT | FADT_RESET_REG_SUP,
+		.reset_reg = io_register(machine->reset_port, 1, 1),
+		.reset_value = machine->reset_value,
+		.minor_version = FADT_MINOR_VERSION,
+	};
+	size_t start = align(image, TABLE_ALIGN);
+
+	set_fixed_hardware(&fadt, machine);
+	append(image, &fadt, sizeof(fadt));
+	list_table(image, finish_table(image, start));
+}
+
+static void add_cpus(struct image *image, const struct acpi_machine *machine)
+{
+	for (unsigned int i = 0; i < machine->cpus; i++) {
+		const struct madt_lapic lapic = {
+			.type = 0, .length = sizeof(lapic), .uid = (uint8_t)i,
+			.apic_id = (uint8_t)machine->apic_ids[i], .flags = LAPIC_ENABLED};
+		const struct madt_x2apic x2apic = {
+			.type = 9, .length = sizeof(x2apic), .uid = i,
+			.x2apic_id = machine->apic_ids[i], .flags = LAPIC_ENABLED};
+
+		if (machine->apic_ids[i] <= LAPIC_ID_MAX)
+			append(image, &lapic, sizeof(lapic));
+		else
+			append(image, &x2apic, sizeof(x2apic));
+	}
+}
+
+/*
+ * Two interrupts are not where ISA has them. KVM's timer, IRQ 0, is routed to pin 2 of the IOAPIC,
+ * as on a PC. The SCI keeps its number, but our PM block drives it as a level that is asserted
+ * high, like KVM's other lines; without an override it would be active low.
+ */
+static void add_overrides(struct image *image, const struct acpi_machine *machine)
+{
+	const struct madt_override overrides[] = {
+		{.type = 2, .length = sizeof(overrides[0]), .source = 0, .gsi = 2},
+		{.type = 2, .length = sizeof(overrides[0]), .source = machine->sci,
+		 .gsi = machine->sci, .flags = INTI_LEVEL_ACTIVE_HIGH},
+	};
+
+	append(image, overrides, sizeof(overrides));
+}
+
+static void add_madt(struct image *image, const struct acpi_machine *machine)
+{
+	const struct acpi_madt madt = {
+		.header = acpi_header("APIC", MADT_REVISION, ACPI_TABLE_ID_MACHINE),
+		.lapic = machine->lapic,
+		.flags = MADT_PCAT_COMPAT,
+	};
+	const struct madt_ioapic ioapic = {
+		.type = 1, .length = sizeof(ioapic), .address = machine->ioapic};
+	const struct madt_lapic_nmi nmi = {
+		.type = 4, .length = sizeof(nmi), .uid = ALL_PROCESSORS, .lint = 1};
+	size_t start = align(image, TABLE_ALIGN);
+
+	append(image, &madt, sizeof(madt));
+	add_cpus(image, machine);
+	append(image, &ioapic, sizeof(ioapic));
+	add_overrides(image, machine);
+	append(image, &nmi, sizeof(nmi));
+	list_table(image, finish_table(image, start));
+}
+
+static void add_mcfg(struct image *image, const struct acpi_machine *machine)
+{
+	const struct acpi_mcfg mcfg = {
+		.header = acpi_header("MCFG", MCFG_REVISION, ACPI_TABLE_ID_MACHINE),
+		.ecam = machine->ecam.start,
+		.last_bus = (uint8_t)((machine->ecam.size >> 20) - 1), /* 1 MiB a bus */
+	};
+	size_t start = align(image, TABLE_ALIGN);
+
+	append(image, &mcfg, sizeof(mcfg));
+	list_table(image, finish_table(image, start));
+}
+
+static void add_slot(struct image *image, const struct acpi_slot *slot)
+{
+	size_t start = align(image, TABLE_ALIGN);
+
+	if (!image->error)
+		take_block(image, acpi_build_slot_ssdt(slot, image->buffer + start,
+						       image->size - start));
+	list_table(image, image->gpa + start);
+}
+
+static uint64_t add_xsdt(struct image *image)
+{
+	struct acpi_xsdt xsdt = {
+		.header = acpi_header("XSDT", XSDT_REVISION, ACPI_TABLE_ID_MACHINE)};
+	size_t start = align(image, TABLE_ALIGN);
+
+	for (unsigned int i = 0; i < image->tables; i++)
+		xsdt.entry[i] = image->table[i];
+	append(image, &xsdt, sizeof(xsdt.header) + image->tables * sizeof(xsdt.entry[0]));
+	return finish_table(image, start);
+}
+
+/* The RSDP, whose place at the start was kept. */
+static void set_rsdp(struct image *image, uint64_t xsdt)
+{
+	struct acpi_rsdp rsdp = {
+		.signature = {'R', 'S', 'D', ' ', 'P', 'T', 'R', ' '},
+		.revision = RSDP_REVISION,
+		.length = sizeof(rsdp),
+		.xsdt = xsdt,
+	};
+
+	memcpy(rsdp.oem_id, ACPI_OEM_ID, sizeof(rsdp.oem_id));
+	rsdp.checksum = acpi_checksum((const uint8_t *)&rsdp, RSDP_V1_SIZE);
+	rsdp.extended_checksum = acpi_checksum((const uint8_t *)&rsdp, sizeof(rsdp));
+	memcpy(image->buffer, &rsdp, sizeof(rsdp));
+}
+
+long acpi_build(const struct acpi_machine *machine, uint8_t *buffer, size_t size, uint64_t gpa)
+{
+	static const struct acpi_rsdp place;
+	struct image image = {.buffer = buffer, .size = size, .gpa = gpa};
+	uint32_t facs, dsdt;
+	uint64_t xsdt;
+
+	if (!machine->cpus || machine->cpus > ACPI_CPU_MAX || machine->slots > ACPI_SLOT_MAX ||
+	    !machine->ecam.size || machine->ecam.size > 256 * MIB || gpa % FACS_ALIGN ||
+	    gpa >= GPA_END || size > GPA_END - gpa)
+		return -EINVAL;
+	append(&image, &place, sizeof(place));
+	facs = add_facs(&image);
+	dsdt = add_dsdt(&image, machine);
+	add_fadt(&image, machine, facs, dsdt);
+	add_madt(&image, machine);
+	add_mcfg(&image, machine);
+	for (unsigned int i = 0; i < machine->slots; i++)
+		add_slot(&image, &machine->slot[i]);
+	xsdt = add_xsdt(&image);
+	if (image.error)
+		return image.error;
+	set_rsdp(&image, xsdt);
+	return (long)image.used;
+}
