@@ -77,7 +77,9 @@ int firmware_write(const struct firmware_config *config, char *ret_why, size_t w
 {
 	struct smbios_machine smbios = {
 		.version = MINIVMM_VERSION, .cpus = config->cpus,
-		.memory_size = mem_size(config->mem)};
+		.memory_size = mem_size(config->mem),
+		.memory_low = mem_size(config->mem) < RAM_LOW_MAX ? mem_size(config->mem)
+								  : RAM_LOW_MAX};
 	uint8_t *bios = mem_hva(config->mem, BIOS_AREA_START, BIOS_AREA_END - BIOS_AREA_START);
 	uint8_t *acpi_tables = bios + (ACPI_TABLES_START - BIOS_AREA_START);
 	uint8_t *smbios_tables = bios + (SMBIOS_START - BIOS_AREA_START);
@@ -87,8 +89,9 @@ int firmware_write(const struct firmware_config *config, char *ret_why, size_t w
 	memset(bios, 0, BIOS_AREA_END - BIOS_AREA_START);
 	size = write_acpi(config, acpi_tables);
 	if (size < 0) {
-		snprintf(ret_why, why_size, "the ACPI tables of %u slots do not fit %llu KiB",
-			 config->slots, (unsigned long long)(ACPI_TABLES_SIZE / KIB));
+		snprintf(ret_why, why_size, "no ACPI tables for %u slots (room: %llu KiB): %s",
+			 config->slots, (unsigned long long)(ACPI_TABLES_SIZE / KIB),
+			 strerror((int)-size));
 		return (int)size;
 	}
 	size = smbios_build(&smbios, smbios_tables, SMBIOS_SIZE, SMBIOS_START);
