@@ -22,8 +22,8 @@ struct fake_kernel {
 void fake_kernel_bzimage(struct fake_kernel *kernel);
 
 /*
- * ELF of either class. Program headers: notes (of another owner, then the PVH entry), code at 1 MiB,
- * data at 2 MiB with more bytes in memory than in the file. The file ends with the data.
+ * ELF of either class. Program headers: notes (of another owner, then the PVH entry), code at
+ * 1 MiB, data at 2 MiB with more bytes in memory than in the file. The file ends with the data.
  */
 #define FAKE_PVH_NOTES 0 /* indices of the program headers */
 #define FAKE_PVH_CODE 1
