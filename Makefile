@@ -104,13 +104,20 @@ include guest-tests/bare/bare.mk
 check: minivmm $(BUILD)/clang/minivmm unit-tests
 	scripts/run-tests check unit
 
-test-bare: minivmm bare-guests
+# The real program on a pseudo-terminal.
+CHECK_TERMINAL := $(BUILD)/tests/program/check_terminal
+$(CHECK_TERMINAL): tests/program/check_terminal.c Makefile | $(PACKAGES_TEST)
+	@mkdir -p $(@D)
+	$(say) "TEST $@"
+	$(Q)$(CC_TEST) $(CPPFLAGS_OWN) -std=c11 $(WARNINGS) -O1 -g -o $@ $<
+
+test-bare: minivmm bare-guests $(CHECK_TERMINAL)
 	scripts/run-tests bare
 
 test-rig: minivmm | $(PACKAGES_RIG)
 	scripts/run-tests rig $(SCENARIOS)
 
-test: minivmm $(BUILD)/clang/minivmm unit-tests bare-guests | $(PACKAGES_RIG)
+test: minivmm $(BUILD)/clang/minivmm unit-tests bare-guests $(CHECK_TERMINAL) | $(PACKAGES_RIG)
 	scripts/run-tests check unit bare rig
 
 demo: minivmm | $(PACKAGES_RIG)

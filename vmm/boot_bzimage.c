@@ -182,5 +182,5 @@ static void inform(const struct boot *boot, uint8_t *low, gpa_t rsdp, struct boo
 }
 
 const struct boot_format boot_bzimage = {
-	.name = "bzImage", .recognise = recognise, .parse = parse, .inform = inform,
+	.recognise = recognise, .parse = parse, .inform = inform,
 };

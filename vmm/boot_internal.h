@@ -83,11 +83,11 @@ struct boot_segment {
 };
 
 struct boot_format {
-	const char *name;
 	bool (*recognise)(const uint8_t head[BOOT_HEAD_SIZE]);
 	/* Fills boot->segment, span, initrd_end, cmdline_max and the format's own fields. */
 	int (*parse)(struct boot *boot, const uint8_t head[BOOT_HEAD_SIZE], struct boot_why why);
-	/* Writes what the kernel is told; image, initrd and command line are in RAM already. */
+	/* Writes what the kernel is told into low RAM, at whose first byte `low` points; image,
+	 * initrd and command line are in place already. Fills mode, rip and rsi or rbx. */
 	void (*inform)(const struct boot *boot, uint8_t *low, gpa_t rsdp,
 		       struct boot_entry *ret_entry);
 };

@@ -301,5 +301,5 @@ static void inform(const struct boot *boot, uint8_t *low, gpa_t rsdp, struct boo
 }
 
 const struct boot_format boot_pvh = {
-	.name = "PVH ELF", .recognise = recognise, .parse = parse, .inform = inform,
+	.recognise = recognise, .parse = parse, .inform = inform,
 };

@@ -125,7 +125,7 @@ struct acpi_header {
 _Static_assert(sizeof(struct acpi_header) == 36, "ACPI 6.3, 5.2.6 System Description Table Header");
 
 bool acpi_checksum_good(const void *bytes, size_t size);
-/* Number `index` of the tables that the XSDT (or, without one, the RSDT) lists; NULL after the last. */
+/* Number `index` of the tables in the XSDT (or, without one, the RSDT); NULL after the last. */
 const struct acpi_header *acpi_table(unsigned int index);
 /* The first table of this name, or NULL. */
 const struct acpi_header *acpi_find(const char *signature);

@@ -1,6 +1,6 @@
 /*
  * Reboot in place, by every way that there is. How far it got is kept in the clock's memory, which
- * survives; everything else must be as at the first boot. Option: cpus=N also starts them each time.
+ * survives; everything else must be as at the first boot. With cpus=N they are started each time.
  */
 #include "guest-tests/bare/lib.h"
 

@@ -1,5 +1,5 @@
 /*
- * The 16550A of COM1: PC16550D, 8.0 Registers. Scratch and divisor registers, FIFO identification,
+ * The 16550A of COM1: PC16550D, "Registers". Scratch and divisor registers, FIFO identification,
  * loopback, and the transmitter's interrupt through the IOAPIC.
  */
 #include "guest-tests/bare/lib.h"
@@ -58,7 +58,7 @@ static void check_registers(void)
 	report_equal("line control reads back", inb(LCR), lcr);
 }
 
-/* PC16550D, 8.6.7 Modem Control Register: in loopback OUT2, OUT1, RTS, DTR are DCD, RI, CTS, DSR. */
+/* PC16550D, Modem Control Register: in loopback OUT2, OUT1, RTS, DTR are DCD, RI, CTS, DSR. */
 static void check_loopback(void)
 {
 	static const struct {
