@@ -1,0 +1,328 @@
+#include "guest-tests/rig/agent.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/reboot.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/utsname.h>
+#include <termios.h>
+#include <time.h>
+#include <unistd.h>
+
+#define HELLO_MS 2000
+#define POLL_NS 20000000L
+
+static int tty = -1;
+
+static int read_file(const char *path, char *text, size_t size)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	size_t len = 0;
+	ssize_t got = 0;
+
+	if (fd < 0)
+		return -errno;
+	while (len < size - 1 && (got = read(fd, text + len, size - 1 - len)) > 0)
+		len += (size_t)got;
+	got = got < 0 ? -errno : 0;
+	close(fd);
+	while (len && text[len - 1] == '\n')
+		len--;
+	text[len] = '\0';
+	for (char *p = text; *p; p++) {
+		if (*p == '\n')
+			*p = '|';
+	}
+	return (int)got;
+}
+
+static int do_read(char **arg, char *answer)
+{
+	return read_file(arg[0], answer, ANSWER_MAX);
+}
+
+static int do_write(char **arg, char *answer)
+{
+	int fd = open(arg[0], O_WRONLY | O_CLOEXEC);
+	int error = 0;
+
+	(void)answer;
+	if (fd < 0)
+		return -errno;
+	if (write(fd, arg[1], strlen(arg[1])) < 0)
+		error = -errno;
+	close(fd);
+	return error;
+}
+
+static long long now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000LL + ts.tv_nsec / 1000000;
+}
+
+/* wait PATH VALUE 30s: the answer is what the file says at last. */
+static int do_wait(char **arg, char *answer)
+{
+	const struct timespec pause = {.tv_nsec = POLL_NS};
+	char *unit;
+	long long ms = strtoll(arg[2], &unit, 10) * (!strcmp(unit, "s") ? 1000 : 1);
+	long long deadline = now_ms() + ms;
+
+	for (;;) {
+		int error = read_file(arg[0], answer, ANSWER_MAX);
+
+		if (!error && !strcmp(answer, arg[1]))
+			return 0;
+		if (now_ms() > deadline)
+			return error ? error : -ETIMEDOUT;
+		nanosleep(&pause, NULL);
+	}
+}
+
+static int load_module(const char *name, const char *params)
+{
+	char path[256];
+	int fd, error = 0;
+
+	snprintf(path, sizeof(path), "/modules/%s", name);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	if (syscall(SYS_finit_module, fd, params, 0) < 0 && errno != EEXIST)
+		error = -errno;
+	close(fd);
+	return error;
+}
+
+/* modprobe NAME [PARAMETERS]: a line of /modules/order is "NAME FILE..." in loading order. */
+static int do_modprobe(char **arg, char *answer)
+{
+	FILE *order = fopen("/modules/order", "re");
+	int error = -ENOENT;
+	char line[512];
+
+	(void)answer;
+	if (!order)
+		return -errno;
+	while (error == -ENOENT && fgets(line, sizeof(line), order)) {
+		char *save, *file, *name = strtok_r(line, " \n", &save);
+
+		if (!name || strcmp(name, arg[0]) != 0)
+			continue;
+		error = 0;
+		while (!error && (file = strtok_r(NULL, " \n", &save))) {
+			bool itself = !strncmp(file, name, strlen(name)) && file[strlen(name)] == '.';
+
+			error = load_module(file, itself && arg[1] ? arg[1] : "");
+		}
+	}
+	fclose(order);
+	return error;
+}
+
+static int do_rmmod(char **arg, char *answer)
+{
+	(void)answer;
+	return syscall(SYS_delete_module, arg[0], O_NONBLOCK) < 0 ? -errno : 0;
+}
+
+/* irqs NAME: "COUNT LINES CHIP" of the lines of /proc/interrupts that name it. */
+static int do_irqs(char **arg, char *answer)
+{
+	FILE *file = fopen("/proc/interrupts", "re");
+	unsigned long count = 0, lines = 0;
+	char line[2048], chip[64] = "none";
+
+	if (!file)
+		return -errno;
+	while (fgets(line, sizeof(line), file)) {
+		char *p = strchr(line, ':'), *end;
+
+		if (!p || !strstr(line, arg[0]))
+			continue;
+		lines++;
+		for (p++;; p = end) {
+			unsigned long n = strtoul(p, &end, 10);
+
+			if (end == p)
+				break;
+			count += n;
+		}
+		sscanf(p, " %63s", chip);
+	}
+	fclose(file);
+	snprintf(answer, ANSWER_MAX, "%lu %lu %s", count, lines, chip);
+	return 0;
+}
+
+static int do_version(char **arg, char *answer)
+{
+	struct utsname name;
+
+	(void)arg;
+	if (uname(&name) < 0)
+		return -errno;
+	snprintf(answer, ANSWER_MAX, "%s", name.release);
+	return 0;
+}
+
+static int do_cpus(char **arg, char *answer)
+{
+	(void)arg;
+	snprintf(answer, ANSWER_MAX, "%ld", sysconf(_SC_NPROCESSORS_ONLN));
+	return 0;
+}
+
+/* klog TEXT: how many kernel messages contain TEXT; without TEXT prints all to the console. */
+static int do_klog(char **arg, char *answer)
+{
+	int fd = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	unsigned long count = 0;
+	char record[2048];
+	ssize_t len;
+
+	if (fd < 0)
+		return -errno;
+	while ((len = read(fd, record, sizeof(record) - 1)) > 0) {
+		char *text;
+
+		record[len] = '\0';
+		text = strchr(record, ';');
+		if (!text || (arg[0] && !strstr(text, arg[0])))
+			continue;
+		text[strcspn(text, "\n")] = '\0';
+		count++;
+		dprintf(tty, "klog: %s\n", text + 1);
+	}
+	close(fd);
+	snprintf(answer, ANSWER_MAX, "%lu", count);
+	return 0;
+}
+
+/* These answer first, then do: see perform(). */
+static int do_later(char **arg, char *answer)
+{
+	(void)arg;
+	(void)answer;
+	return 0;
+}
+
+static const struct command commands[] = {
+	{"read", do_read, 1},         {"write", do_write, 2},   {"wait", do_wait, 3},
+	{"modprobe", do_modprobe, 1}, {"rmmod", do_rmmod, 1},   {"irqs", do_irqs, 1},
+	{"version", do_version, 0},   {"cpus", do_cpus, 0},     {"klog", do_klog, 0},
+	{"cfg", do_cfg, 3},           {"mem", do_mem, 3},       {"ifup", do_ifup, 2},
+	{"ifdown", do_ifdown, 1},     {"ping", do_ping, 2},     {"reboot", do_later, 0},
+	{"poweroff", do_later, 0},
+};
+
+static int perform(char *text, char *answer)
+{
+	char *arg[ARGUMENTS_MAX + 1] = {NULL}, *name = strtok(text, " ");
+	int count = 0;
+
+	answer[0] = '\0';
+	while (count < ARGUMENTS_MAX && (arg[count] = strtok(NULL, " ")))
+		count++;
+	for (size_t i = 0; name && i < sizeof(commands) / sizeof(commands[0]); i++) {
+		if (strcmp(name, commands[i].name) != 0)
+			continue;
+		return count < commands[i].arguments_min ? -EINVAL : commands[i].perform(arg, answer);
+	}
+	return -ENOSYS;
+}
+
+static void answer_request(char *line)
+{
+	static unsigned int last_id;
+	static char answer[ANSWER_MAX + 64];
+	static int error;
+	char *text = strstr(line, "RIG "), *end;
+	unsigned int id;
+	bool power_off, restart;
+
+	if (!text)
+		return;
+	id = (unsigned int)strtoul(text + 4, &end, 10);
+	if (!id || *end != ' ')
+		return;
+	power_off = !strcmp(end, " poweroff");
+	restart = !strcmp(end, " reboot");
+	if (id != last_id) {
+		error = perform(end + 1, answer);
+		if (error)
+			snprintf(answer + strlen(answer), 64, "%s%s", answer[0] ? ": " : "",
+				 strerror(-error));
+	}
+	last_id = id;
+	dprintf(tty, "RIG %u %s %zu %s\n", id, error ? "ERR" : "OK", strlen(answer), answer);
+	tcdrain(tty);
+	if (power_off || restart)
+		reboot(power_off ? RB_POWER_OFF : RB_AUTOBOOT);
+}
+
+static void hello(void)
+{
+	char id[64];
+
+	if (read_file("/proc/sys/kernel/random/boot_id", id, sizeof(id)) == 0)
+		dprintf(tty, "RIG 0 OK %zu %s\n", strlen(id), id);
+}
+
+static int open_tty(void)
+{
+	struct termios raw;
+
+	tty = open("/dev/ttyS0", O_RDWR | O_NOCTTY);
+	if (tty < 0 || tcgetattr(tty, &raw) < 0)
+		return -errno;
+	cfmakeraw(&raw);
+	raw.c_oflag = OPOST | ONLCR;
+	tcsetattr(tty, TCSAFLUSH, &raw);
+	return 0;
+}
+
+int main(void)
+{
+	struct pollfd fd = {.events = POLLIN};
+	char line[1024];
+	size_t len = 0;
+	bool asked = false;
+
+	mkdir("/proc", 0755);
+	mkdir("/sys", 0755);
+	mkdir("/dev", 0755);
+	mount("proc", "/proc", "proc", 0, NULL);
+	mount("sysfs", "/sys", "sysfs", 0, NULL);
+	mount("devtmpfs", "/dev", "devtmpfs", 0, NULL);
+	if (open_tty() < 0)
+		reboot(RB_POWER_OFF);
+	fd.fd = tty;
+	hello();
+	for (;;) {
+		char c;
+
+		if (!asked && poll(&fd, 1, HELLO_MS) == 0)
+			hello();
+		else if (read(tty, &c, 1) != 1)
+			continue;
+		else if (c != '\n' && c != '\r' && len < sizeof(line) - 1)
+			line[len++] = c;
+		else {
+			line[len] = '\0';
+			len = 0;
+			asked = asked || strstr(line, "RIG ");
+			answer_request(line);
+		}
+	}
+}

@@ -1,0 +1,34 @@
+/*
+ * The agent: /init of a guest under test. It answers requests of one line on the serial console:
+ *
+ *   RIG <id> <command> <arguments>     RIG <id> OK <length> <text>   or   RIG <id> ERR <length> <text>
+ *
+ * The length tells the asker that no kernel message got in between. A request that comes again with
+ * the same id is answered again, not done again. At boot it says "RIG 0 OK 36 <boot id>", repeated
+ * until the first request.
+ */
+#ifndef GUEST_TESTS_RIG_AGENT_H
+#define GUEST_TESTS_RIG_AGENT_H
+
+#include <stddef.h>
+
+#define ANSWER_MAX 4000
+#define ARGUMENTS_MAX 8
+
+/* A command writes its answer (at most ANSWER_MAX) and returns 0, or a negative errno. */
+struct command {
+	const char *name;
+	int (*perform)(char **arg, char *answer); /* arg ends with NULL */
+	int arguments_min;
+};
+
+/* agent_pci.c */
+int do_cfg(char **arg, char *answer);
+int do_mem(char **arg, char *answer);
+
+/* agent_net.c */
+int do_ifup(char **arg, char *answer);
+int do_ifdown(char **arg, char *answer);
+int do_ping(char **arg, char *answer);
+
+#endif

@@ -1,0 +1,73 @@
+# Builds the pieces of the rig below build/rig; guest-tests/rig/run asks for those it needs.
+#
+#   driver, agent          the programs that are /init of host and guest
+#   host-FLAVOUR.cpio      the host's initramfs: driver, busybox, modules
+#   guest-FLAVOUR.cpio     a guest's kernel and initramfs, to be found by the host below /guests/FLAVOUR;
+#                          with FLAVOUR-pvh the kernel is the PVH ELF image, else the bzImage
+#   vmm.cpio               minivmm
+#   pr3.aml                ACPI table of the host
+#
+# Archives are appended to each other at run time, so a new minivmm repacks nothing big.
+
+BUILD ?= build
+CC_MUSL ?= musl-gcc
+MINIVMM ?= minivmm
+RIG := guest-tests/rig
+OUT := $(BUILD)/rig
+KERNELS := $(BUILD)/cache/kernels
+
+CFLAGS_RIG := -std=c11 -D_GNU_SOURCE -I. -idirafter /usr/include \
+	-idirafter /usr/include/x86_64-linux-gnu -Wall -Wextra -Wshadow -Wvla -Wimplicit-fallthrough \
+	-Wmissing-prototypes -Wstrict-prototypes -Wcast-qual -Wwrite-strings -Wtype-limits -Werror \
+	-O2 -static -s
+
+# The files below directory $(1) as an archive $@.
+pack = (cd $(1) && find . | LC_ALL=C sort | cpio --quiet -o -H newc -R 0:0) >$@.new && \
+	mv $@.new $@ && rm -rf $(1)
+
+.DELETE_ON_ERROR:
+
+$(OUT)/driver: $(wildcard $(RIG)/driver*.c) $(RIG)/driver.h
+	@mkdir -p $(@D)
+	$(CC_MUSL) $(CFLAGS_RIG) -o $@ $(filter %.c,$^)
+
+$(OUT)/agent: $(wildcard $(RIG)/agent*.c) $(RIG)/agent.h
+	@mkdir -p $(@D)
+	$(CC_MUSL) $(CFLAGS_RIG) -o $@ $(filter %.c,$^)
+
+$(OUT)/pr3.aml: $(RIG)/pr3.asl
+	@mkdir -p $(@D)
+	iasl -p $(basename $@) $< >$@.log || (cat $@.log; false)
+
+$(OUT)/host-%.cpio: $(OUT)/driver $(KERNELS)/%/release $(RIG)/profile
+	@rm -rf $@.d && mkdir -p $@.d/bin $@.d/etc
+	@cp $(OUT)/driver $@.d/init
+	@cp -r $(KERNELS)/$*/modules $@.d/modules
+	@cp $(KERNELS)/$*/host.order $@.d/modules/order
+	@cp $(RIG)/profile $@.d/etc/profile
+	@cp "$$(command -v busybox)" $@.d/bin/busybox
+	@ln -s busybox $@.d/bin/sh
+	@$(call pack,$@.d)
+
+$(OUT)/initrd-%: $(OUT)/agent $(KERNELS)/%/release
+	@rm -rf $@.d && mkdir -p $@.d/modules
+	@cp $(OUT)/agent $@.d/init
+	@cp $(KERNELS)/$*/guest.order $@.d/modules/order
+	@for file in $$(grep -o '[^ ]*\.ko' $(KERNELS)/$*/guest.order | sort -u); do \
+		cp $(KERNELS)/$*/modules/$$file $@.d/modules/ || exit 1; done
+	@$(call pack,$@.d)
+
+# Kernel $(1), as flavour $(2), from flavour $(3)
+guest = rm -rf $@.d && mkdir -p $@.d/guests/$(2) && cp $(OUT)/initrd-$(3) $@.d/guests/$(2)/initrd && \
+	cp $(KERNELS)/$(3)/$(1) $@.d/guests/$(2)/kernel && $(call pack,$@.d)
+
+$(OUT)/guest-%-pvh.cpio: $(OUT)/initrd-%
+	@$(call guest,vmlinux,$*-pvh,$*)
+
+$(OUT)/guest-%.cpio: $(OUT)/initrd-%
+	@$(call guest,vmlinuz,$*,$*)
+
+$(OUT)/vmm.cpio: $(MINIVMM)
+	@rm -rf $@.d && mkdir -p $@.d/bin
+	@cp $(MINIVMM) $@.d/bin/minivmm
+	@$(call pack,$@.d)
