@@ -31,7 +31,7 @@ struct pci_cfg {
 	uint8_t w1c[PCI_CFG_LEN]; /* writing one clears it */
 };
 
-/* Is the function there for the guest? Set by pci_dev_set_presence() only. */
+/* Is the function there for the guest? Set by pci_dev_set_presence_locked() only. */
 enum pci_presence {
 	PCI_PRESENT, /* answers */
 	PCI_COLD,    /* in D3cold: PMCSR is live, every other read is ones, every other write is
@@ -209,8 +209,12 @@ void pci_dev_set_presence_locked(struct pci_dev *dev, enum pci_presence presence
  * Lock: the caller holds dev->lock. */
 void pci_dev_update_mappings_locked(struct pci_dev *dev);
 
-/* Conventional reset: reset image, BARs unmapped, MSI-X table cleared, then ops->reset. */
+/* Conventional reset: what pci_dev_reset_locked() does, then ops->reset. Takes dev->lock. */
 void pci_dev_reset(struct pci_dev *dev);
+
+/* The core's part of a reset: BARs unmapped, reset image, MSI-X table cleared, INTx low. ops->reset
+ * is not called: for a device that resets by itself. Lock: the caller holds dev->lock. */
+void pci_dev_reset_locked(struct pci_dev *dev);
 
 /* --- host bridge (devices/pci_host.c) --- */
 

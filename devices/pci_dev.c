@@ -214,13 +214,18 @@ void pci_dev_set_presence_locked(struct pci_dev *dev, enum pci_presence presence
 	update_intx(dev);
 }
 
-static bool reset_locked(struct pci_dev *dev)
+void pci_dev_reset_locked(struct pci_dev *dev)
 {
 	pci_bar_unmap_all_locked(dev);
 	memcpy(dev->cfg.value, dev->reset_image, sizeof(dev->reset_image));
 	pci_msix_reset(dev);
 	dev->intx_wanted = false;
 	update_intx(dev);
+}
+
+static bool reset_locked(struct pci_dev *dev)
+{
+	pci_dev_reset_locked(dev);
 	if (dev->ops->reset)
 		dev->ops->reset(dev);
 	pci_bar_map_wanted_locked(dev);

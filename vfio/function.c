@@ -39,7 +39,7 @@ void vfio_function_failed(struct vfio_function *function, int error, const char 
 	if (function->error_told)
 		return;
 	function->error_told = true;
-	log_warn("vfio %s: %s failed: %s", function->backend->name, what, strerror(-error));
+	log_guest("vfio %s: %s failed: %s", function->backend->name, what, strerror(-error));
 	if (function->listener.host_error && !function->slot_resets)
 		function->listener.host_error(function->listener.opaque, function->fn, error);
 }
@@ -104,32 +104,35 @@ int vfio_function_write(struct vfio_function *function, unsigned int region, uin
 
 /* --- reset --- */
 
-/* The guest's view is at its reset image and no window is mapped: make the device follow. */
-static void reset_device(struct vfio_function *function)
+/* The guest's view is at its reset image and no window is mapped: make the device follow. Returns
+ * the result of the device's reset. */
+static int reset_device(struct vfio_function *function)
 {
 	struct vfio_backend *backend = function->backend;
+	int error = 0;
 
 	function->windows_dropped = false;
-	function->reset_error = 0;
 	if (!function->awake)
-		return;
+		return 0;
 	vfio_irqs_disable(function);
 	if (backend->ops->can_reset(backend)) {
-		function->reset_error = backend->ops->reset(backend);
+		error = backend->ops->reset(backend);
 	} else if (!function->no_reset_told) {
 		function->no_reset_told = true;
 		log_warn("vfio %s: has no reset of its own, going on without", backend->name);
 	}
-	if (function->reset_error)
-		vfio_function_failed(function, function->reset_error, "the reset");
+	if (error)
+		vfio_function_failed(function, error, "the reset");
 	vfio_config_sync_command(function);
 	vfio_irqs_sync(function);
+	return error;
 }
 
+/* By the port above; the slot's resets are vfio_function_reset(). */
 static void on_reset(struct pci_dev *dev)
 {
 	struct vfio_function *function = vfio_function_of(dev);
-	bool cleared = function->pme && !function->slot_resets;
+	bool cleared = function->pme;
 
 	function->pme = 0;
 	if (cleared && function->listener.pme_cleared)
@@ -137,30 +140,16 @@ static void on_reset(struct pci_dev *dev)
 	reset_device(function);
 }
 
-/* The state after reset: every vector masked. PCIe 5.0, 7.7.2 MSI-X Capability and Table
- * Structure. */
-static void clear_msix_table(struct pci_msix *msix)
-{
-	if (!msix->table)
-		return;
-	memset(msix->table, 0, (size_t)msix->table_size * PCI_MSIX_ENTRY_SIZE);
-	for (size_t i = 0; i < msix->table_size; i++)
-		le32_set(msix->table + i * PCI_MSIX_ENTRY_SIZE + PCI_MSIX_ENTRY_VECTOR_CTRL,
-			 PCI_MSIX_ENTRY_CTRL_MASKBIT);
-}
-
 /* PCIe 5.0, 6.6.2 Function Level Reset (FLR): all but sticky registers; PME_En and PME_Status are
- * sticky. pci_dev_reset() is for conventional resets and takes the lock that is held here. */
+ * sticky. */
 void vfio_function_level_reset(struct vfio_function *function)
 {
 	struct pci_dev *dev = &function->dev;
 
-	memcpy(dev->cfg.value, dev->reset_image, sizeof(dev->reset_image));
+	pci_dev_reset_locked(dev);
 	if (dev->pm_cap)
 		pci_cfg_set(&dev->cfg, dev->pm_cap + PCI_PM_CTRL, 2,
 			    pci_cfg_read(&dev->cfg, dev->pm_cap + PCI_PM_CTRL, 2) | function->pme);
-	clear_msix_table(&dev->msix);
-	pci_dev_update_mappings_locked(dev);
 	reset_device(function);
 }
 
@@ -172,13 +161,10 @@ int vfio_function_reset(struct vfio_function *function)
 	function->awake = true;
 	function->error_told = false;
 	function->slot_resets = true;
-	pthread_mutex_unlock(&function->dev.lock);
-
-	pci_dev_reset(&function->dev); /* comes back as on_reset() */
-
-	pthread_mutex_lock(&function->dev.lock);
+	pci_dev_reset_locked(&function->dev);
+	function->pme = 0;
+	error = reset_device(function);
 	function->slot_resets = false;
-	error = function->reset_error;
 	function->error_told = error;
 	pci_dev_set_presence_locked(&function->dev, PCI_PRESENT);
 	pthread_mutex_unlock(&function->dev.lock);

@@ -48,8 +48,8 @@ const char *vfio_function_name(const struct vfio_function *function); /* "0000:0
 struct vfio_identity vfio_function_identity(const struct vfio_function *function);
 struct vfio_backend *vfio_function_backend(struct vfio_function *function);
 
-/* Maps BARs into this process, prepares interrupts (`intx_gsi`: the guest's line) and adds the
- * device to the guest's PCI below `parent`. 0 or negative errno, with a sentence. */
+/* Maps BARs into this process, adds the device to the guest's PCI below `parent` and sets up its
+ * interrupts. 0 or negative errno, with a sentence. */
 int vfio_function_plug(struct vfio_function *function, struct mem *mem, struct irq_chip *irq,
 		       struct pci_host *host, struct pci_dev *parent, char *ret_why,
 		       size_t why_size);
@@ -81,7 +81,8 @@ void vfio_function_set_pme_status(struct vfio_function *function);
 /* Unmaps every window, for good until the next reset; accesses trap. True when there was one. */
 bool vfio_function_drop_windows(struct vfio_function *function);
 
-/* Unmaps, disables interrupts, closes the back end. The device is awake. Accepts NULL. */
+/* Unmaps, disables interrupts, closes the back end. The device is awake, or lost: then it is closed
+ * without being touched. Accepts NULL. */
 void vfio_function_destroy(struct vfio_function *function);
 
 #endif

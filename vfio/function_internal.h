@@ -85,7 +85,6 @@ struct vfio_function {
 	bool error_told;            /* host_error() was called since the device was last well */
 	bool no_reset_told;
 	bool slot_resets;           /* the slot's thread is in vfio_function_reset() */
-	int reset_error;            /* result of the last reset of the device */
 
 	uint8_t hw[PCI_CFG_LEN];    /* bits of config space that live in the device */
 	uint16_t command;           /* Command as last written to the device */

@@ -243,8 +243,8 @@ static int set_triggers(struct vfio_function *function, enum vfio_irq_kind kind,
 		error = backend->ops->irq_set_triggers(backend, host_index[kind], 0, count,
 						       irqs->triggers);
 	if (error > 0 && (unsigned int)error < count) {
-		log_warn("vfio %s: the host has %d interrupt messages, the guest wants %u",
-			 backend->name, error, count);
+		log_guest("vfio %s: the host has %d interrupt messages, the guest wants %u",
+			  backend->name, error, count);
 		count = (unsigned int)error;
 		error = backend->ops->irq_set_triggers(backend, host_index[kind], 0, count,
 						       irqs->triggers);
@@ -375,13 +375,14 @@ static int switch_kind(struct vfio_function *function, enum vfio_irq_kind kind, 
 }
 
 /* One message of MSI or MSI-X. The number on the host grows when a message is unmasked, not when it
- * is written: drivers enable MSI-X before they fill in the table. */
+ * is written: drivers enable MSI-X before they fill in the table. What the host was asked for and
+ * did not grant is not asked for again. */
 static void update_vector(struct vfio_function *function, unsigned int vector)
 {
 	struct vfio_interrupts *irqs = &function->irqs;
 	int error = 0;
 
-	if (irqs->applied == VFIO_IRQ_MSIX && vector >= irqs->count &&
+	if (irqs->applied == VFIO_IRQ_MSIX && vector >= irqs->wanted &&
 	    pci_msix_active(&function->dev, vector))
 		error = grow(function, msix_count(&function->dev));
 	if (error)
@@ -447,7 +448,8 @@ void vfio_irqs_finish(struct vfio_function *function)
 {
 	struct vfio_interrupts *irqs = &function->irqs;
 
-	disable_host(function, true);
+	if (function->awake) /* else it is lost, and may sleep; closing it disables them too */
+		disable_host(function, true);
 	vfio_irqs_detach_intx(function);
 	for (unsigned int i = 0; i < irqs->capacity; i++) {
 		struct vfio_vector *vector = &irqs->vector[i];

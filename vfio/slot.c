@@ -206,12 +206,6 @@ int vfio_slot_create(struct vfio_container *container, const struct vfio_slot_co
 
 	if (error)
 		return error;
-	if (!host.fn[0].exists) {
-		snprintf(ret_why, why_size,
-			 "vfio %s: its slot has no function 0, without which a guest does not look "
-			 "for others; pass a device that is function 0", config->bdf);
-		return -EINVAL;
-	}
 	error = open_backends(container, &host, backend, ret_why, why_size);
 	if (error)
 		return error;

@@ -435,6 +435,31 @@ static void test_function_destroy(void **state)
 	fake_backend_destroy(device);
 }
 
+static void count_touches(struct fake_backend *device, const struct fake_call *call)
+{
+	unsigned int *calls = device->hook_opaque;
+
+	*calls += call->op != FAKE_REGION_UNMAP && call->op != FAKE_CLOSE;
+}
+
+/* A device whose exit from low power failed may be asleep still: to the end it is left alone. */
+static void test_function_destroy_lost(void **state)
+{
+	struct fake_function fake;
+	unsigned int calls;
+
+	(void)state;
+	fake_function_start(&fake, fake_backend_create_gpu("0000:02:00.0", true));
+	fake_function_enable(&fake, 0);
+	vfio_function_gone(fake.function);
+	fake_backend_forget(fake.device);
+	fake.device->hook_opaque = &calls;
+	fake.device->hook = count_touches;
+	calls = 0;
+	fake_function_stop(&fake);
+	assert_int_equal(calls, 0);
+}
+
 /* A guest that does anything to its device, asleep and awake. The fakes abort on what must not be:
  * windows or irqfds left, unmapping twice; the device counts what reaches it asleep. */
 static void test_function_random_guest(void **state)
@@ -504,6 +529,7 @@ int main(void)
 		PLUGGED(test_function_reset_by_root_port),
 		PLUGGED(test_function_plug_fails_when_taken),
 		PLUGGED(test_function_destroy),
+		cmocka_unit_test(test_function_destroy_lost),
 		PLUGGED(test_function_random_guest),
 	};
 

@@ -254,6 +254,26 @@ static void test_interrupts_msix_table_before_enable(void **state)
 	assert_int_equal(fake_backend_find(fake->device, FAKE_IRQ_SET_TRIGGERS, 0, NULL), 1);
 }
 
+/* What the host did not grant is asked for once, not for every message. */
+static void test_interrupts_msix_host_grants_fewer(void **state)
+{
+	struct fake_function *fake = *state;
+
+	for (unsigned int i = 0; i < 8; i++)
+		fake_function_set_vector(fake, i, ADDRESS, 0x60 + i, false);
+	fake_backend_forget(fake->device);
+	fake_backend_fail(fake->device, FAKE_IRQ_SET_TRIGGERS, 2, 0, 1);
+	set_msix(fake, PCI_MSIX_FLAGS_ENABLE);
+	assert_enabled(fake, MSIX, 2);
+	/* all eight, then the two */
+	assert_int_equal(fake_backend_find(fake->device, FAKE_IRQ_SET_TRIGGERS, 0, NULL), 2);
+	assert_true(is_attached(fake, MSIX, 1));
+	assert_int_equal(fake_irq_fd_count(fake->irq), 2);
+	fake_function_set_vector(fake, 7, ADDRESS, 0x77, false);
+	assert_int_equal(fake_backend_find(fake->device, FAKE_IRQ_SET_TRIGGERS, 0, NULL), 2);
+	assert_int_equal(fake->host_errors, 0);
+}
+
 static void test_interrupts_msix_growth_loses_nothing(void **state)
 {
 	struct fake_function *fake = *state;
@@ -436,6 +456,7 @@ int main(void)
 		PLUGGED(test_interrupts_msi_host_grants_fewer),
 		PLUGGED(test_interrupts_msix_like_linux),
 		PLUGGED(test_interrupts_msix_table_before_enable),
+		PLUGGED(test_interrupts_msix_host_grants_fewer),
 		PLUGGED(test_interrupts_msix_growth_loses_nothing),
 		PLUGGED(test_interrupts_msix_mask_and_pending),
 		PLUGGED(test_interrupts_msix_function_mask),

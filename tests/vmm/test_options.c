@@ -104,6 +104,8 @@ static void test_options_refuses_with_a_reason(void **state)
 		{{"a", "b", NULL}, "'b'"},
 		{{"--gpu", "zz", "k", NULL}, "zz"},
 		{{"--gpu", "01:00.0,frob=1", "k", NULL}, "frob"},
+		{{"--gpu=01:00.0", "--gpu=0000:01:00.1", "k", NULL},
+		 "0000:01:00.1: this slot is passed already"},
 	};
 
 	(void)state;

@@ -1,4 +1,4 @@
-/* The pure parts of the group back end: what the kernel's answers are read as, what it is sent. */
+/* What the kernel's answers are read as, what it is sent. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "vfio/backend_group.h"
+#include "vfio/abi.h"
 #include "vmm/base/bits.h"
 
 #define PAGE 4096ULL
@@ -141,7 +141,7 @@ static uint8_t *build_answer(const struct region_case *c, size_t *ret_size)
 	return answer;
 }
 
-static void test_backend_group_region_parse(void **state)
+static void test_abi_region_parse(void **state)
 {
 	(void)state;
 	for (unsigned int i = 0; i < ARRAY_SIZE(region_cases); i++) {
@@ -167,7 +167,7 @@ static void test_backend_group_region_parse(void **state)
 	}
 }
 
-static void test_backend_group_region_parse_many_areas(void **state)
+static void test_abi_region_parse_many_areas(void **state)
 {
 	enum { AREAS = VFIO_SPARSE_MAX + 5 };
 	struct {
@@ -213,7 +213,7 @@ static void check_region(const struct vfio_region *region)
 }
 
 /* Random bytes, most of them made to look like an answer so that the deep parts are reached. */
-static void test_backend_group_region_parse_random(void **state)
+static void test_abi_region_parse_random(void **state)
 {
 	uint64_t seed = 0x9e3779b97f4a7c15ULL;
 	unsigned int accepted = 0, mapped = 0;
@@ -253,7 +253,7 @@ static void test_backend_group_region_parse_random(void **state)
 	assert_true(mapped > 1000); /* else the bytes above reach nothing */
 }
 
-static void test_backend_group_irq_set(void **state)
+static void test_abi_irq_set(void **state)
 {
 	static const int fds[] = {5, -1, 7};
 	struct vfio_irq_set *set;
@@ -277,7 +277,7 @@ static void test_backend_group_irq_set(void **state)
 	free(set);
 }
 
-static void test_backend_group_low_power_request(void **state)
+static void test_abi_low_power_request(void **state)
 {
 	static const struct {
 		enum vfio_low_power feature;
@@ -313,11 +313,11 @@ static void test_backend_group_low_power_request(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_backend_group_region_parse),
-		cmocka_unit_test(test_backend_group_region_parse_many_areas),
-		cmocka_unit_test(test_backend_group_region_parse_random),
-		cmocka_unit_test(test_backend_group_irq_set),
-		cmocka_unit_test(test_backend_group_low_power_request),
+		cmocka_unit_test(test_abi_region_parse),
+		cmocka_unit_test(test_abi_region_parse_many_areas),
+		cmocka_unit_test(test_abi_region_parse_random),
+		cmocka_unit_test(test_abi_irq_set),
+		cmocka_unit_test(test_abi_low_power_request),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

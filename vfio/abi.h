@@ -1,9 +1,9 @@
 /*
- * Inside vfio/: the pure parts of the group back end, which build what goes to the kernel's VFIO
- * and read what comes back. Nothing here does I/O.
+ * Inside vfio/: what goes to the kernel's VFIO is built here, and what comes back is read here,
+ * for the back ends. Nothing here does I/O.
  */
-#ifndef VFIO_BACKEND_GROUP_H
-#define VFIO_BACKEND_GROUP_H
+#ifndef VFIO_ABI_H
+#define VFIO_ABI_H
 
 #include <linux/vfio.h>
 #include <stdbool.h>
