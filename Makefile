@@ -104,20 +104,20 @@ include guest-tests/bare/bare.mk
 check: minivmm $(BUILD)/clang/minivmm unit-tests
 	scripts/run-tests check unit
 
-# The real program on a pseudo-terminal.
-CHECK_TERMINAL := $(BUILD)/tests/program/check_terminal
-$(CHECK_TERMINAL): tests/program/check_terminal.c Makefile | $(PACKAGES_TEST)
+# These run the real program: on a pseudo-terminal, on a pipe that nobody reads.
+PROGRAM_TESTS := $(patsubst %.c,$(BUILD)/%,$(sort $(wildcard tests/program/check_*.c)))
+$(PROGRAM_TESTS): $(BUILD)/%: %.c Makefile | $(PACKAGES_TEST)
 	@mkdir -p $(@D)
 	$(say) "TEST $@"
 	$(Q)$(CC_TEST) $(CPPFLAGS_OWN) -std=c11 $(WARNINGS) -O1 -g -o $@ $<
 
-test-bare: minivmm bare-guests $(CHECK_TERMINAL)
+test-bare: minivmm bare-guests $(PROGRAM_TESTS)
 	scripts/run-tests bare
 
 test-rig: minivmm | $(PACKAGES_RIG)
 	scripts/run-tests rig $(SCENARIOS)
 
-test: minivmm $(BUILD)/clang/minivmm unit-tests bare-guests $(CHECK_TERMINAL) | $(PACKAGES_RIG)
+test: minivmm $(BUILD)/clang/minivmm unit-tests bare-guests $(PROGRAM_TESTS) | $(PACKAGES_RIG)
 	scripts/run-tests check unit bare rig
 
 demo: minivmm | $(PACKAGES_RIG)

@@ -263,6 +263,14 @@ void vfio_container_put_group(struct vfio_container *container, int number)
 	close_when_empty(container);
 }
 
+bool vfio_container_group(const struct vfio_container *container, unsigned int index, int *ret_fd)
+{
+	if (index >= container->groups)
+		return false;
+	*ret_fd = container->group[index].fd;
+	return true;
+}
+
 static uint64_t memlock_limit(void)
 {
 	struct rlimit limit;

@@ -79,4 +79,8 @@ void vfio_slot_destroy(struct vfio_slot *slot);
 struct vfio_container *vfio_container_create(void);
 void vfio_container_destroy(struct vfio_container *container);
 
+/* The descriptor of the container's open group number `index`, from 0; false after the last. */
+bool vfio_container_group(const struct vfio_container *container, unsigned int index,
+			  int *ret_fd);
+
 #endif

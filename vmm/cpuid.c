@@ -102,11 +102,31 @@ static void set_amd_topology(struct kvm_cpuid_entry2 *leaf, const struct topolog
 	leaf->ecx = 0;                 /* node 0 of one */
 }
 
+static struct kvm_cpuid_entry2 *find(struct kvm_cpuid2 *cpuid, uint32_t function, uint32_t index)
+{
+	for (uint32_t i = 0; i < cpuid->nent; i++)
+		if (cpuid->entries[i].function == function && cpuid->entries[i].index == index)
+			return &cpuid->entries[i];
+	return NULL;
+}
+
+/* Newer KVM offers the first level alone and leaves the rest to us: without a core level guests
+ * would take every CPU for a socket. */
+static void add_core_level(struct kvm_cpuid2 *cpuid, uint32_t function)
+{
+	if (!find(cpuid, function, 0) || find(cpuid, function, 1))
+		return;
+	cpuid->entries[cpuid->nent++] = (struct kvm_cpuid_entry2){
+		.function = function, .index = 1, .flags = KVM_CPUID_FLAG_SIGNIFCANT_INDEX};
+}
+
 void cpuid_set_topology(struct kvm_cpuid2 *cpuid, uint32_t apic_id, unsigned int cpus,
 			int tsc_deadline)
 {
 	const struct topology t = {apic_id, cpus, bits_for(cpus)};
 
+	add_core_level(cpuid, LEAF_TOPOLOGY);
+	add_core_level(cpuid, LEAF_TOPOLOGY_V2);
 	for (uint32_t i = 0; i < cpuid->nent; i++) {
 		struct kvm_cpuid_entry2 *leaf = &cpuid->entries[i];
 

@@ -9,8 +9,14 @@
 
 struct kvm_cpuid2;
 
-/* Rewrites `cpuid` for the vCPU with local APIC ID `apic_id` of `cpus`: one socket, one thread a
- * core. `tsc_deadline`: KVM emulates the TSC deadline timer. */
+/* Entries that cpuid_set_topology() may add. */
+#define CPUID_ADDED_MAX 2
+
+/*
+ * Rewrites `cpuid` for the vCPU with local APIC ID `apic_id` of `cpus`: one socket, one thread a
+ * core. It has room for CPUID_ADDED_MAX more entries. `tsc_deadline`: KVM emulates the TSC deadline
+ * timer.
+ */
 void cpuid_set_topology(struct kvm_cpuid2 *cpuid, uint32_t apic_id, unsigned int cpus,
 			int tsc_deadline);
 

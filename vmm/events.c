@@ -14,6 +14,8 @@
 #include "vmm/base/log.h"
 
 #define LINE_MAX_BYTES 1024
+/* Not blocking: the machine does not wait for who should read a FIFO. */
+#define FILE_FLAGS (O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* protects log_fd and orders lines */
 static int log_fd = -1;
@@ -86,7 +88,7 @@ int events_open(const char *path)
 	if (path && !strcmp(path, "-"))
 		fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
 	else if (path)
-		fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0644);
+		fd = open(path, FILE_FLAGS, 0644);
 	if (path && fd < 0)
 		return -errno;
 	pthread_mutex_lock(&lock);

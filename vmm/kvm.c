@@ -129,11 +129,28 @@ static int create_vm(struct kvm *kvm)
 	return error;
 }
 
+int kvm_set_vfio_group(struct kvm *kvm, int group_fd, bool on)
+{
+	struct kvm_create_device device = {.type = KVM_DEV_TYPE_VFIO};
+	int32_t fd = group_fd;
+	struct kvm_device_attr attribute = {
+		.group = KVM_DEV_VFIO_GROUP,
+		.attr = on ? KVM_DEV_VFIO_GROUP_ADD : KVM_DEV_VFIO_GROUP_DEL,
+		.addr = (uintptr_t)&fd,
+	};
+
+	if (kvm->vfio_fd < 0 && (!on || kvm_ioctl(kvm->vm_fd, KVM_CREATE_DEVICE, &device)))
+		return 0;
+	if (kvm->vfio_fd < 0)
+		kvm->vfio_fd = (int)device.fd;
+	return kvm_ioctl(kvm->vfio_fd, KVM_SET_DEVICE_ATTR, &attribute);
+}
+
 int kvm_open(struct kvm *kvm, char *ret_why, size_t why_size)
 {
 	int error;
 
-	*kvm = (struct kvm){.fd = -1, .vm_fd = -1};
+	*kvm = KVM_CLOSED;
 	error = open_device(kvm, ret_why, why_size);
 	if (error) {
 		kvm_close(kvm);
@@ -153,9 +170,11 @@ int kvm_open(struct kvm *kvm, char *ret_why, size_t why_size)
 void kvm_close(struct kvm *kvm)
 {
 	free(kvm->cpuid);
+	if (kvm->vfio_fd >= 0)
+		close(kvm->vfio_fd);
 	if (kvm->vm_fd >= 0)
 		close(kvm->vm_fd);
 	if (kvm->fd >= 0)
 		close(kvm->fd);
-	*kvm = (struct kvm){.fd = -1, .vm_fd = -1};
+	*kvm = KVM_CLOSED;
 }

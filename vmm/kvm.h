@@ -6,6 +6,7 @@
 #define VMM_KVM_H
 
 #include <linux/kvm.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -15,11 +16,15 @@ struct mem;
 struct kvm {
 	int fd;                     /* /dev/kvm */
 	int vm_fd;
+	int vfio_fd;                /* KVM's VFIO device, -1: not there */
 	size_t run_size;            /* bytes of the area shared with each vCPU */
 	unsigned int max_cpus;
 	unsigned int address_bits;  /* physical address bits of the guest's CPUs */
 	struct kvm_cpuid2 *cpuid;   /* what this host can give a guest */
 };
+
+/* A VM that is not open; kvm_close() accepts it. */
+#define KVM_CLOSED ((struct kvm){.fd = -1, .vm_fd = -1, .vfio_fd = -1})
 
 /*
  * Opens KVM and makes a VM with in-kernel PIC, IOAPIC, local APICs and PIT. Whether KVM works is
@@ -28,6 +33,13 @@ struct kvm {
  */
 int kvm_open(struct kvm *kvm, char *ret_why, size_t why_size);
 void kvm_close(struct kvm *kvm);
+
+/*
+ * Tells KVM that the devices of a VFIO group work for this VM, or (`on` false, before the group is
+ * closed) no longer do. KVM then honours the guest's memory types where a device's DMA bypasses
+ * the caches, as GPUs' does. A kernel without the feature is no error. 0 or negative errno.
+ */
+int kvm_set_vfio_group(struct kvm *kvm, int group_fd, bool on);
 
 /* ioctl() that returns its result, or negative errno. */
 int kvm_ioctl(int fd, unsigned long request, const void *argument);

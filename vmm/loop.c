@@ -120,13 +120,18 @@ int loop_run(struct loop *loop)
 	}
 }
 
-void loop_stop(struct loop *loop, int status)
+bool loop_stop(struct loop *loop, int status)
 {
 	uint64_t one = 1;
 
 	if (atomic_exchange(&loop->stopping, true))
-		return;
+		return false;
 	loop->status = status;
-	if (write(loop->stop_fd, &one, sizeof(one)) != sizeof(one))
-		return; /* a fresh eventfd cannot overflow */
+	/* A fresh eventfd cannot overflow. */
+	return write(loop->stop_fd, &one, sizeof(one)) == sizeof(one);
+}
+
+bool loop_is_stopping(const struct loop *loop)
+{
+	return loop->stopping;
 }

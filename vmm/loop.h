@@ -6,6 +6,8 @@
 #ifndef VMM_LOOP_H
 #define VMM_LOOP_H
 
+#include <stdbool.h>
+
 struct loop;
 
 typedef void (*loop_handler)(void *opaque, int fd);
@@ -21,7 +23,8 @@ void loop_remove(struct loop *loop, int fd);
 /* Runs until loop_stop(); returns the status given to the first loop_stop(). */
 int loop_run(struct loop *loop);
 
-/* Ends loop_run(). Any thread, any number of times; the first status counts. */
-void loop_stop(struct loop *loop, int status);
+/* Ends loop_run(). Any thread, any number of times; the first status counts: true for that call. */
+bool loop_stop(struct loop *loop, int status);
+bool loop_is_stopping(const struct loop *loop);
 
 #endif

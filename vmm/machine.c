@@ -59,8 +59,8 @@ struct machine {
 static void end(struct machine *machine, const char *cause, int status)
 {
 	vcpus_request_pause(machine->vcpus);
-	events_emit(&(struct event){.event = "exit", .cause = cause});
-	loop_stop(machine->loop, status);
+	if (loop_stop(machine->loop, status))
+		events_emit(&(struct event){.event = "exit", .cause = cause});
 }
 
 static void ask_reset(struct machine *machine)
@@ -199,6 +199,19 @@ static int create_devices(struct machine *m)
 	return 0;
 }
 
+/* KVM and the groups of the passed slots; before the first CPU runs, and before the groups close. */
+static void tell_kvm_of_groups(struct machine *m, bool on)
+{
+	int fd, error;
+
+	for (unsigned int i = 0; vfio_container_group(m->container, i, &fd); i++) {
+		error = kvm_set_vfio_group(&m->kvm, fd, on);
+		if (error && on)
+			log_warn("KVM does not take VFIO group %u: %s; memory types of the guest "
+				 "may not be honoured, ignoring", i, strerror(-error));
+	}
+}
+
 static int create_slots(struct machine *m, char *why, size_t why_size)
 {
 	const struct vfio_machine plugged = {
@@ -216,6 +229,8 @@ static int create_slots(struct machine *m, char *why, size_t why_size)
 		if (!error)
 			error = vfio_slot_start(m->slot[i]);
 	}
+	if (!error)
+		tell_kvm_of_groups(m, true);
 	return error;
 }
 
@@ -256,17 +271,19 @@ static void on_reset(void *opaque, int fd)
 	char why[WHY_SIZE] = "the CPUs refuse their reset state";
 	uint64_t count;
 
-	if (read(fd, &count, sizeof(count)) != sizeof(count))
-		return;
+	/* Paused first: what several CPUs ask for at the same time is one reset, or the end. */
 	vcpus_wait_paused(m->vcpus);
+	if (read(fd, &count, sizeof(count)) != sizeof(count) || loop_is_stopping(m->loop))
+		return;
 	events_emit(&(struct event){.event = "reset", .cause = "guest"});
+	/* First: an interrupt that a device raises from its reset on must not be forgotten. */
+	irq_chip_reset(m->irq);
 	for (unsigned int i = 0; i < m->options->slots; i++)
 		vfio_slot_reset(m->slot[i]);
 	q35_reset(m->q35);
 	acpi_pm_reset(m->pm);
 	serial_reset(m->serial);
 	rtc_reset(m->rtc);
-	irq_chip_reset(m->irq);
 	if (load_guest(m, why, sizeof(why))) {
 		log_err("reboot: %s", why);
 		loop_stop(m->loop, EXIT_FAILED);
@@ -330,7 +347,7 @@ int machine_create(const struct options *options, struct machine **ret_machine, 
 
 	snprintf(ret_why, why_size, "out of memory or file descriptors");
 	if (machine) {
-		*machine = (struct machine){.options = options, .kvm = {.fd = -1, .vm_fd = -1},
+		*machine = (struct machine){.options = options, .kvm = KVM_CLOSED,
 					    .signal_fd = -1, .reset_fd = -1};
 		error = build(machine, ret_why, why_size);
 	}
@@ -364,6 +381,8 @@ void machine_destroy(struct machine *machine)
 	if (!machine)
 		return;
 	vcpus_destroy(machine->vcpus);
+	if (machine->container)
+		tell_kvm_of_groups(machine, false);
 	for (unsigned int i = machine->options->slots; i-- > 0;)
 		vfio_slot_destroy(machine->slot[i]);
 	vfio_container_destroy(machine->container);

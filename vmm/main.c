@@ -1,10 +1,13 @@
 /*
  * The program: parse, build, run, take down. Everything else is in vmm/machine.c.
  */
+#include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "vmm/base/log.h"
 #include "vmm/events.h"
@@ -31,6 +34,35 @@ static void prepare_signals(void)
 	signal(SIGPIPE, SIG_IGN);
 }
 
+/* Every interrupt message of a passed function is an eventfd, of which MSI-X has up to 2048; the
+ * usual soft limit is 1024. */
+static void raise_file_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit))
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+/* A closed standard descriptor would become the next file that is opened, and messages or the
+ * guest's output would go there. */
+static void open_standard_files(void)
+{
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd)
+			_exit(EXIT_FAILED);
+}
+
+static int say(const char *text)
+{
+	if (fputs(text, stdout) >= 0 && !fflush(stdout))
+		return EXIT_OK;
+	log_err("standard output: %s", strerror(errno));
+	return EXIT_FAILED;
+}
+
 static int run(const struct options *options)
 {
 	struct machine *machine;
@@ -39,7 +71,9 @@ static int run(const struct options *options)
 	int status;
 
 	if (error) {
-		log_err("--events %s: %s", options->events, strerror(-error));
+		log_err("--events %s: %s", options->events,
+			error == -ENXIO ? "nobody reads this FIFO; start its reader first"
+					: strerror(-error));
 		return EXIT_FAILED;
 	}
 	if (machine_create(options, &machine, why, sizeof(why))) {
@@ -57,15 +91,16 @@ int main(int argc, char *argv[])
 	struct options options;
 	char why[WHY_SIZE];
 
+	open_standard_files();
 	prepare_signals();
+	raise_file_limit();
 	if (options_parse(argc, argv, &options, why, sizeof(why))) {
 		log_err("%s", why);
 		return EXIT_USAGE;
 	}
 	if (options.help)
-		return fputs(options_help(), stdout) < 0 || fflush(stdout) ? EXIT_FAILED : EXIT_OK;
+		return say(options_help());
 	if (options.version)
-		return puts("minivmm " MINIVMM_VERSION) < 0 || fflush(stdout) ? EXIT_FAILED
-									     : EXIT_OK;
+		return say("minivmm " MINIVMM_VERSION "\n");
 	return run(&options);
 }

@@ -12,7 +12,7 @@
 
 #define MEMORY_DEFAULT (512 * MIB)
 #define MEMORY_ALIGN (2 * MIB)
-#define MEMORY_MAX (16ULL << 40)
+#define MEMORY_MAX (8ULL << 40) /* what KVM takes as one piece */
 
 static const char help[] =
 	"Usage: minivmm [OPTION]... [GUEST]\n"
@@ -102,7 +102,7 @@ static int set_memory(struct options *options, const char *text, struct why why)
 	    options->memory % MEMORY_ALIGN == 0)
 		return 0;
 	snprintf(why.text, why.size,
-		 "--memory %s: not a size from 16M to 16T in steps of 2M; for example 512M or 4G",
+		 "--memory %s: not a size from 16M to 8T in steps of 2M; for example 512M or 4G",
 		 text);
 	return -EINVAL;
 }
@@ -120,14 +120,36 @@ static int set_cpus(struct options *options, const char *text, struct why why)
 	return -EINVAL;
 }
 
+/* All functions of a slot go together, so two of them would be the same slot twice; and VFIO lets a
+ * program open its device as often as it likes. */
+static bool is_same_slot(const struct vfio_slot_config *a, const struct vfio_slot_config *b)
+{
+	size_t len = strcspn(a->bdf, ".");
+
+	return strcspn(b->bdf, ".") == len && !memcmp(a->bdf, b->bdf, len);
+}
+
 static int add_slot(struct options *options, const char *text, struct why why)
 {
+	struct vfio_slot_config *slot;
+	int error;
+
 	if (options->slots == SLOT_MAX) {
 		snprintf(why.text, why.size, "--gpu %s: no more than %u slots can be passed", text,
 			 SLOT_MAX);
 		return -EINVAL;
 	}
-	return vfio_slot_parse(text, &options->slot[options->slots++], why.text, why.size);
+	slot = &options->slot[options->slots];
+	error = vfio_slot_parse(text, slot, why.text, why.size);
+	for (unsigned int i = 0; i < options->slots && !error; i++) {
+		if (!is_same_slot(&options->slot[i], slot))
+			continue;
+		snprintf(why.text, why.size, "--gpu %s: this slot is passed already; one --gpu "
+			 "passes all its functions", text);
+		error = -EINVAL;
+	}
+	options->slots += !error;
+	return error;
 }
 
 static int set_kernel(struct options *options, const char *path, struct why why)
@@ -178,6 +200,19 @@ static int set_option(struct options *options, int id, const char *value, struct
 	}
 }
 
+/* After getopt_long() gave `id`. In a cluster of letters `arg` is not the one meant. */
+static void refuse_option(const char *arg, int id, struct why why)
+{
+	const char *problem = id == ':' ? "needs a value"
+			    : optopt    ? "takes no value"
+					: "unknown option";
+
+	if (id == '?' && optopt > OPT_VERSION)
+		snprintf(why.text, why.size, "-%c: unknown option; try --help", optopt);
+	else
+		snprintf(why.text, why.size, "%s: %s; try --help", arg, problem);
+}
+
 static int parse_options(int argc, char *const argv[], struct options *options, struct why why)
 {
 	int id;
@@ -187,8 +222,7 @@ static int parse_options(int argc, char *const argv[], struct options *options, 
 	/* ':' first: a missing argument is told from an unknown option. */
 	while ((id = getopt_long(argc, argv, ":", long_options, NULL)) != -1) {
 		if (id == ':' || id == '?') {
-			snprintf(why.text, why.size, "%s: %s; try --help", argv[optind - 1],
-				 id == ':' ? "needs a value" : "unknown option");
+			refuse_option(argv[optind - 1], id, why);
 			return -EINVAL;
 		}
 		if (set_option(options, id, optarg, why))

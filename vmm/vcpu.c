@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "vmm/base/bits.h"
@@ -21,6 +22,8 @@
 #include "vmm/vcpu_state.h"
 
 #define KICK_SIGNAL (SIGRTMIN)
+#define KICK_PERIOD_NS 1000000L
+#define SECOND_NS 1000000000L
 
 struct vcpu {
 	struct vcpus *all;
@@ -55,8 +58,8 @@ static void on_kick(int signal)
 static int create_one(struct vcpus *all, unsigned int id)
 {
 	struct vcpu *vcpu = &all->vcpu[id];
-	size_t cpuid_size = sizeof(*all->kvm->cpuid) +
-			    all->kvm->cpuid->nent * sizeof(all->kvm->cpuid->entries[0]);
+	size_t entry_size = sizeof(all->kvm->cpuid->entries[0]);
+	size_t cpuid_size = sizeof(*all->kvm->cpuid) + all->kvm->cpuid->nent * entry_size;
 	int deadline = kvm_ioctl_int(all->kvm->fd, KVM_CHECK_EXTENSION,
 				     KVM_CAP_TSC_DEADLINE_TIMER) > 0;
 	struct kvm_cpuid2 *cpuid;
@@ -70,7 +73,7 @@ static int create_one(struct vcpus *all, unsigned int id)
 	if (run == MAP_FAILED)
 		return -errno;
 	vcpu->run = run;
-	cpuid = malloc(cpuid_size);
+	cpuid = malloc(cpuid_size + CPUID_ADDED_MAX * entry_size);
 	if (!cpuid)
 		return -ENOMEM;
 	memcpy(cpuid, all->kvm->cpuid, cpuid_size);
@@ -165,6 +168,15 @@ static void report_failure(struct vcpu *vcpu, const char *what, uint64_t code)
 	vcpu->all->listener.failed(vcpu->all->listener.opaque, why);
 }
 
+static void report_unemulated(struct vcpu *vcpu)
+{
+	struct kvm_regs regs = {0};
+
+	kvm_ioctl(vcpu->fd, KVM_GET_REGS, &regs);
+	log_guest("cpu %u: instruction at 0x%llx cannot be emulated (KVM suberror %u), resetting",
+		  vcpu->id, (unsigned long long)regs.rip, vcpu->run->internal.suberror);
+}
+
 static void triple_fault(struct vcpu *vcpu)
 {
 	vcpus_request_pause(vcpu->all);
@@ -191,8 +203,7 @@ static void handle_exit(struct vcpu *vcpu)
 	case KVM_EXIT_INTERNAL_ERROR:
 		/* The guest executed what KVM cannot emulate, from device memory for example. No
 		 * hardware answer fits better than the one to a fault in the fault handler. */
-		log_guest("cpu %u: instruction cannot be emulated (KVM suberror %u), resetting",
-			  vcpu->id, run->internal.suberror);
+		report_unemulated(vcpu);
 		triple_fault(vcpu);
 		break;
 	case KVM_EXIT_FAIL_ENTRY:
@@ -275,14 +286,17 @@ static void *vcpu_thread(void *opaque)
 int vcpus_start(struct vcpus *vcpus)
 {
 	struct sigaction action = {.sa_handler = on_kick};
-	sigset_t all_but_kick, saved;
+	const int taken[] = {KICK_SIGNAL, SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL};
+	sigset_t others, saved;
 	int error = 0;
 
 	sigaction(KICK_SIGNAL, &action, NULL);
-	/* The CPUs' threads take no signal but the kick; the rest are the main thread's. */
-	sigfillset(&all_but_kick);
-	sigdelset(&all_but_kick, KICK_SIGNAL);
-	pthread_sigmask(SIG_SETMASK, &all_but_kick, &saved);
+	/* The CPUs' threads take no signal but the kick, and those of their own faults: blocked,
+	 * they would end the program without its handler, which restores the terminal. */
+	sigfillset(&others);
+	for (size_t i = 0; i < ARRAY_SIZE(taken); i++)
+		sigdelset(&others, taken[i]);
+	pthread_sigmask(SIG_SETMASK, &others, &saved);
 	for (unsigned int id = 0; id < vcpus->count && !error; id++) {
 		struct vcpu *vcpu = &vcpus->vcpu[id];
 
@@ -301,10 +315,8 @@ void vcpus_resume(struct vcpus *vcpus)
 	pthread_mutex_unlock(&vcpus->lock);
 }
 
-void vcpus_request_pause(struct vcpus *vcpus)
+static void kick_locked(struct vcpus *vcpus)
 {
-	pthread_mutex_lock(&vcpus->lock);
-	vcpus->pause = true;
 	for (unsigned int id = 0; id < vcpus->count; id++) {
 		struct vcpu *vcpu = &vcpus->vcpu[id];
 
@@ -315,19 +327,35 @@ void vcpus_request_pause(struct vcpus *vcpus)
 		if (vcpu->has_thread)
 			pthread_kill(vcpu->thread, KICK_SIGNAL);
 	}
+}
+
+void vcpus_request_pause(struct vcpus *vcpus)
+{
+	pthread_mutex_lock(&vcpus->lock);
+	vcpus->pause = true;
+	kick_locked(vcpus);
 	pthread_mutex_unlock(&vcpus->lock);
 }
 
+/* One kick is not enough where a thread writes to a terminal or pipe that nobody reads: it may come
+ * just before the write, and a string instruction writes many bytes. */
 void vcpus_wait_paused(struct vcpus *vcpus)
 {
 	unsigned int threads = 0;
+	struct timespec until;
 
-	vcpus_request_pause(vcpus);
 	for (unsigned int id = 0; id < vcpus->count; id++)
 		threads += vcpus->vcpu[id].has_thread;
+	vcpus_request_pause(vcpus);
 	pthread_mutex_lock(&vcpus->lock);
-	while (vcpus->paused < threads)
-		pthread_cond_wait(&vcpus->changed, &vcpus->lock);
+	while (vcpus->paused < threads) {
+		clock_gettime(CLOCK_REALTIME, &until);
+		until.tv_nsec += KICK_PERIOD_NS;
+		until.tv_sec += until.tv_nsec / SECOND_NS;
+		until.tv_nsec %= SECOND_NS;
+		if (pthread_cond_timedwait(&vcpus->changed, &vcpus->lock, &until))
+			kick_locked(vcpus);
+	}
 	pthread_mutex_unlock(&vcpus->lock);
 }
 

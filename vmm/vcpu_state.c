@@ -8,6 +8,13 @@
 #include "vmm/kvm.h"
 
 #define MSRS_MAX 512
+/*
+ * Intel SDM vol. 3A, IA32_MTRR_DEF_TYPE MSR: enabled, all memory write-back; firmware's part, less
+ * the ranges of device memory, which the guest's page tables make uncached. Where the MTRRs are off
+ * Linux 6.1 does without PAT, that is without write combining for a GPU's memory.
+ */
+#define MSR_MTRR_DEF_TYPE 0x2ffU
+#define MTRR_ENABLED_WRITE_BACK 0x806U
 #define MSR_TSC 0x10U /* time goes on over a reset, the same on all CPUs */
 
 /* Intel SDM vol. 3A, 2.5 Control Registers; 3.4.5 Segment Descriptors. */
@@ -78,7 +85,8 @@ static int save_msrs(struct vcpu_state *state, struct kvm *kvm, int vcpu_fd)
 
 	if (error)
 		return error;
-	state->msrs = calloc(1, sizeof(*state->msrs) + MSRS_MAX * sizeof(struct kvm_msr_entry));
+	state->msrs = calloc(1, sizeof(*state->msrs) +
+				(MSRS_MAX + 1) * sizeof(struct kvm_msr_entry));
 	if (state->msrs) {
 		for (uint32_t i = 0; i < list->nmsrs; i++)
 			if (list->indices[i] != MSR_TSC)
@@ -94,6 +102,9 @@ static int save_msrs(struct vcpu_state *state, struct kvm *kvm, int vcpu_fd)
 			done = (unsigned int)got;
 			msrs->entries[done] = msrs->entries[--count];
 		}
+		/* Not one of the list; the last, so that it stands whatever came before. */
+		state->msrs->entries[count++] = (struct kvm_msr_entry){
+			.index = MSR_MTRR_DEF_TYPE, .data = MTRR_ENABLED_WRITE_BACK};
 		state->msrs->nmsrs = count;
 	}
 	free(list);

@@ -121,7 +121,8 @@ static int do_modprobe(char **arg, char *answer)
 			continue;
 		error = 0;
 		while (!error && (file = strtok_r(NULL, " \n", &save))) {
-			bool itself = !strncmp(file, name, strlen(name)) && file[strlen(name)] == '.';
+			size_t len = strlen(name);
+			bool itself = !strncmp(file, name, len) && file[len] == '.';
 
 			error = load_module(file, itself && arg[1] ? arg[1] : "");
 		}
@@ -237,7 +238,9 @@ static int perform(char *text, char *answer)
 	for (size_t i = 0; name && i < sizeof(commands) / sizeof(commands[0]); i++) {
 		if (strcmp(name, commands[i].name) != 0)
 			continue;
-		return count < commands[i].arguments_min ? -EINVAL : commands[i].perform(arg, answer);
+		if (count < commands[i].arguments_min)
+			return -EINVAL;
+		return commands[i].perform(arg, answer);
 	}
 	return -ENOSYS;
 }

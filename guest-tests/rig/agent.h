@@ -1,7 +1,8 @@
 /*
  * The agent: /init of a guest under test. It answers requests of one line on the serial console:
  *
- *   RIG <id> <command> <arguments>     RIG <id> OK <length> <text>   or   RIG <id> ERR <length> <text>
+ *   RIG <id> <command> <arguments>
+ *   RIG <id> OK <length> <text>        or   RIG <id> ERR <length> <text>
  *
  * The length tells the asker that no kernel message got in between. A request that comes again with
  * the same id is answered again, not done again. At boot it says "RIG 0 OK 36 <boot id>", repeated

@@ -1,10 +1,10 @@
 /*
- * The driver: /init of the rig's host. It starts virtual machines, speaks with their guests over the
- * serial line, watches the host's sysfs, and performs a scenario file (language: README.md).
+ * The driver: /init of the rig's host. It starts virtual machines, speaks with their guests over
+ * the serial line, watches the host's sysfs, and performs a scenario file (language: README.md).
  *
  * One thread, no process beside the VMM's: QEMU's software SVM stays reliable only while the host
- * around a guest is quiet. So it waits in poll() and samples sysfs at most every SAMPLE_MS, and only
- * while a step needs it.
+ * around a guest is quiet. So it waits in poll() and samples sysfs at most every SAMPLE_MS, and
+ * only while a step needs it.
  *
  * Functions that can fail return 0, or -1 after fail() has recorded the reason.
  */
@@ -153,5 +153,19 @@ struct words {
 	unsigned int timeout_ms; /* of a last word like 30s or 500ms; 0: none given */
 };
 int step_perform(struct rig *rig, struct words *words, const char *rest);
+unsigned int timeout_or(const struct words *words, unsigned int ms);
+
+/* driver_looks.c: steps; `rest` is the line after its first word */
+int do_host_read(struct rig *rig, const struct words *words, const char *rest);
+int do_host_write(struct rig *rig, const struct words *words, const char *rest);
+int do_host_config(struct rig *rig, const struct words *words, const char *rest);
+int do_host_irqs(struct rig *rig, const struct words *words, const char *rest);
+int do_host_wait(struct rig *rig, const struct words *words, const char *rest);
+int do_host_stays(struct rig *rig, const struct words *words, const char *rest);
+int do_event_expect(struct rig *rig, const struct words *words, const char *rest);
+int do_event_none(struct rig *rig, const struct words *words, const char *rest);
+int do_event_count(struct rig *rig, const struct words *words, const char *rest);
+int do_event_min(struct rig *rig, const struct words *words, const char *rest);
+int do_watch(struct rig *rig, const struct words *words, const char *rest);
 
 #endif

@@ -125,11 +125,9 @@ bool event_matches(const char *line, char *const *criteria, unsigned int count)
 	for (unsigned int i = 0; i < count; i++) {
 		const char *equals = strchr(criteria[i], '=');
 		const char *wanted = equals ? equals + 1 : criteria[i];
+		const char *name = equals ? criteria[i] : "event";
 
-		if (equals)
-			snprintf(key, sizeof(key), "%.*s", (int)(equals - criteria[i]), criteria[i]);
-		else
-			snprintf(key, sizeof(key), "event");
+		snprintf(key, sizeof(key), "%.*s", (int)strcspn(name, "="), name);
 		if (!event_field(line, key, value, sizeof(value)))
 			return false;
 		if (fnmatch(wanted, value, FNM_CASEFOLD))

@@ -56,27 +56,28 @@ void timeline_note(const char *fmt, ...)
 	add(false, text);
 }
 
+#define COLUMNS "%-10s  %-28s  %-16s  %-8s  %s\n"
+
 static void print_row(uint64_t us, const char *state, const char *event, const char *change,
 		      const char *cause, const char *latency)
 {
-	printf("TIMELINE %8.3f  %-10s  %-30s  %-20s  %-9s %s\n", (double)us / 1e6, state, event, change,
-	       cause, latency);
+	printf("TIMELINE %8.3f  " COLUMNS, (double)us / 1e6, state, event, change, cause, latency);
 }
 
 static void print_event(const char *line, uint64_t us, const char *state)
 {
-	char event[64] = "", from[32] = "", to[32] = "", cause[32] = "", us_text[24], change[72] = "";
-	char error[16], latency[40] = "";
+	char event[64] = "", from[32] = "", to[32] = "", cause[32] = "", change[72] = "";
+	char number[24], error[16] = "", latency[48] = "";
 
 	event_field(line, "event", event, sizeof(event));
 	event_field(line, "cause", cause, sizeof(cause));
-	if (event_field(line, "from", from, sizeof(from)) && event_field(line, "to", to, sizeof(to)))
+	event_field(line, "from", from, sizeof(from));
+	event_field(line, "errno", error, sizeof(error));
+	if (event_field(line, "to", to, sizeof(to)))
 		snprintf(change, sizeof(change), "%s -> %s", from, to);
-	if (event_field(line, "latency_us", us_text, sizeof(us_text)))
-		snprintf(latency, sizeof(latency), "%9.3f ms", strtod(us_text, NULL) / 1e3);
-	if (event_field(line, "errno", error, sizeof(error)))
-		snprintf(latency + strlen(latency), sizeof(latency) - strlen(latency), " %s", error);
-	print_row(us, state, event, change, cause, latency);
+	if (event_field(line, "latency_us", number, sizeof(number)))
+		snprintf(latency, sizeof(latency), "%8.3f ms %s", strtod(number, NULL) / 1e3, error);
+	print_row(us, state, event, change, cause, latency[0] ? latency : error);
 }
 
 static uint64_t event_us(const struct events *events, size_t i)
@@ -99,8 +100,8 @@ void timeline_print(const struct events *events)
 	size_t next_event = 0;
 	unsigned int next = 0;
 
-	printf("TIMELINE   time/s  host        event                           from -> to            "
-	       "cause     host's answer\n");
+	printf("TIMELINE   time/s  " COLUMNS, "host", "event", "from -> to", "cause",
+	       "host's answer");
 	while (next < entry_count || next_event < events->count) {
 		const struct entry *entry = &entries[next];
 		bool take_entry = next_event == events->count ||
@@ -115,7 +116,7 @@ void timeline_print(const struct events *events)
 		next++;
 		if (entry->is_state)
 			state = entry->text;
-		print_row(entry_us(events, entry), state, entry->is_state ? "power_state" : entry->text,
-			  "", "", "");
+		print_row(entry_us(events, entry), state,
+			  entry->is_state ? "power_state" : entry->text, "", "", "");
 	}
 }

@@ -4,6 +4,7 @@
  *
  * Usage: check_terminal MINIVMM GUEST [ARGUMENT]...   a guest that prints something and then idles
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -24,17 +25,20 @@ struct way_out {
 	const char *keys; /* typed, or NULL */
 	int signal;       /* sent, or 0 */
 	bool by_signal;   /* ends by the signal itself, else with status 0 */
+	bool to_cpu;      /* the signal goes to the thread of a CPU */
 };
 
 static const struct way_out ways_out[] = {
-	{"ctrl-a-x", "\001x", 0, false},
-	{"ctrl-a-twice-then-x", "\001\001\001x", 0, false},
-	{"sigterm", NULL, SIGTERM, false},
-	{"sigint", NULL, SIGINT, false},
-	{"sighup", NULL, SIGHUP, false},
-	{"sigquit", NULL, SIGQUIT, false},
-	{"sigsegv", NULL, SIGSEGV, true},
-	{"sigabrt", NULL, SIGABRT, true},
+	{"ctrl-a-x", "\001x", 0, false, false},
+	{"ctrl-a-twice-then-x", "\001\001\001x", 0, false, false},
+	{"sigterm", NULL, SIGTERM, false, false},
+	{"sigint", NULL, SIGINT, false, false},
+	{"sighup", NULL, SIGHUP, false, false},
+	{"sigquit", NULL, SIGQUIT, false, false},
+	{"sigsegv", NULL, SIGSEGV, true, false},
+	{"sigabrt", NULL, SIGABRT, true, false},
+	{"sigsegv-cpu", NULL, SIGSEGV, true, true},
+	{"sigbus-cpu", NULL, SIGBUS, true, true},
 };
 
 struct run {
@@ -105,6 +109,23 @@ static const char *await_end(struct run *run, int *ret_status)
 	return "it does not end";
 }
 
+static void send_signal(pid_t pid, const struct way_out *way)
+{
+	char path[64];
+	struct dirent *entry;
+	pid_t thread = pid;
+	DIR *tasks;
+
+	snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
+	tasks = way->to_cpu ? opendir(path) : NULL;
+	while (tasks && thread == pid && (entry = readdir(tasks)))
+		if (atoi(entry->d_name) > 0)
+			thread = atoi(entry->d_name);
+	if (tasks)
+		closedir(tasks);
+	syscall(SYS_tgkill, pid, thread, way->signal);
+}
+
 static const char *check(const struct way_out *way, struct run *run, char *argv[])
 {
 	struct termios after;
@@ -118,7 +139,7 @@ static const char *check(const struct way_out *way, struct run *run, char *argv[
 	if (way->keys && write(run->master, way->keys, strlen(way->keys)) < 0)
 		return "cannot type";
 	if (way->signal)
-		kill(run->pid, way->signal);
+		send_signal(run->pid, way);
 	why = await_end(run, &status);
 	if (why)
 		return why;
@@ -149,7 +170,8 @@ int main(int argc, char *argv[])
 		close(run.slave);
 		close(run.master);
 		failed += why != NULL;
-		printf(why ? "FAIL terminal/%s: %s\n" : "PASS terminal/%s\n", ways_out[i].name, why);
+		printf(why ? "FAIL terminal/%s: %s\n" : "PASS terminal/%s\n", ways_out[i].name,
+		       why);
 	}
 	return failed ? 1 : 0;
 }

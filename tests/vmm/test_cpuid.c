@@ -70,6 +70,33 @@ static void test_cpuid_one_thread_a_core_one_socket(void **state)
 	free(c);
 }
 
+static void test_cpuid_adds_the_core_level_that_kvm_leaves_out(void **state)
+{
+	static const uint32_t leaves[] = {0xb, 0x1f};
+	struct kvm_cpuid2 *c = calloc(1, sizeof(*c) + (ARRAY_SIZE(leaves) + CPUID_ADDED_MAX) *
+							      sizeof(c->entries[0]));
+
+	(void)state;
+	assert_non_null(c);
+	for (size_t i = 0; i < ARRAY_SIZE(leaves); i++)
+		c->entries[c->nent++] = (struct kvm_cpuid_entry2){
+			.function = leaves[i], .flags = KVM_CPUID_FLAG_SIGNIFCANT_INDEX};
+	cpuid_set_topology(c, 2, 4, 1);
+	assert_int_equal(c->nent, 4);
+	for (size_t i = 0; i < ARRAY_SIZE(leaves); i++) {
+		const struct kvm_cpuid_entry2 *core = &c->entries[2 + i];
+
+		assert_int_equal(core->function, leaves[i]);
+		assert_int_equal(core->index, 1);
+		assert_int_equal(core->flags, KVM_CPUID_FLAG_SIGNIFCANT_INDEX);
+		assert_int_equal(core->eax, 2);
+		assert_int_equal(core->ebx, 4);
+		assert_int_equal(core->ecx, 0x201);
+		assert_int_equal(core->edx, 2);
+	}
+	free(c);
+}
+
 static void test_cpuid_feature_flags(void **state)
 {
 	struct kvm_cpuid2 *one = topology(0, 1), *two = topology(0, 2);
@@ -88,6 +115,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_cpuid_numbers_cpus),
 		cmocka_unit_test(test_cpuid_one_thread_a_core_one_socket),
+		cmocka_unit_test(test_cpuid_adds_the_core_level_that_kvm_leaves_out),
 		cmocka_unit_test(test_cpuid_feature_flags),
 	};
 

@@ -4,9 +4,12 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "vmm/events.h"
@@ -93,6 +96,28 @@ static int remove_file(void **state)
 	return unlink(path);
 }
 
+/* A FIFO without a reader, or with one that does not read, must not hold the machine. */
+static void test_events_waits_for_no_reader(void **state)
+{
+	char fifo[] = "/tmp/minivmm-fifo-XXXXXX";
+	int reader, left = 0;
+
+	(void)state;
+	assert_non_null(mkdtemp(fifo));
+	assert_int_equal(rmdir(fifo), 0);
+	assert_int_equal(mkfifo(fifo, 0600), 0);
+	assert_int_equal(events_open(fifo), -ENXIO);
+	reader = open(fifo, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	assert_int_equal(events_open(fifo), 0);
+	for (unsigned int i = 0; i < 4096; i++) /* more than a pipe holds */
+		events_emit(&(struct event){.event = "boot", .detail = "0123456789abcdef"});
+	assert_int_equal(ioctl(reader, FIONREAD, &left), 0);
+	assert_true(left > 0);
+	events_open(NULL);
+	close(reader);
+	unlink(fifo);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -100,6 +125,7 @@ int main(void)
 		cmocka_unit_test(test_events_names_errors),
 		cmocka_unit_test(test_events_escapes_and_bounds_strings),
 		cmocka_unit_test(test_events_reports_a_bad_path),
+		cmocka_unit_test(test_events_waits_for_no_reader),
 	};
 
 	return cmocka_run_group_tests_name("events", tests, make_file, remove_file);

@@ -103,7 +103,8 @@ static void test_loop_first_stop_counts_from_any_thread(void **state)
 	assert_int_equal(pthread_create(&thread, NULL, stop_with_five, f->loop), 0);
 	assert_int_equal(loop_run(f->loop), 5);
 	pthread_join(thread, NULL);
-	loop_stop(f->loop, 6);
+	assert_true(loop_is_stopping(f->loop));
+	assert_false(loop_stop(f->loop, 6));
 	assert_int_equal(loop_run(f->loop), 5);
 }
 

@@ -67,7 +67,7 @@ static void test_options_sizes(void **state)
 		uint64_t memory; /* 0: refused */
 	} cases[] = {
 		{"512", 512 * MIB}, {"512M", 512 * MIB}, {"512m", 512 * MIB}, {"65536K", 64 * MIB},
-		{"1G", GIB},        {"16T", 16ULL << 40}, {"17T", 0},  {"15M", 0}, {"17M", 0},
+		{"1G", GIB},        {"8T", 8ULL << 40}, {"9T", 0},  {"15M", 0}, {"17M", 0},
 		{"", 0},            {"G", 0},             {"-1", 0},   {"1GB", 0}, {"1 G", 0},
 		{"1 ", 0},          {"0x10M", 0},         {"99999999999999999999", 0},
 		{"18446744073709551615T", 0},
@@ -96,7 +96,10 @@ static void test_options_refuses_with_a_reason(void **state)
 	} cases[] = {
 		{{NULL}, "no guest"},
 		{{"--frob", "k", NULL}, "--frob"},
-		{{"k", "--memory", NULL}, "--memory"},
+		{{"k", "--memory", NULL}, "--memory: needs a value"},
+		{{"-xy", "k", NULL}, "-x: unknown"},
+		{{"k", "-h", NULL}, "-h: unknown"},
+		{{"--debug-exit=1", "k", NULL}, "--debug-exit=1: takes no value"},
 		{{"--cpus", "0", "k", NULL}, "1 to 64"},
 		{{"--cpus", "65", "k", NULL}, "1 to 64"},
 		{{"--cpus", "two", "k", NULL}, "two"},
