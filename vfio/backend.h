@@ -52,8 +52,8 @@ struct vfio_backend_ops {
 
 	/* Number of interrupts of VFIO_PCI_{INTX,MSI,MSIX,ERR,REQ}_IRQ_INDEX; 0: none. */
 	int (*irq_count)(struct vfio_backend *backend, unsigned int index);
-	/* Routes `count` interrupts from number `start` of `index` to eventfds (-1: none). Positive:
-	 * nothing was done, the host can do only so many. */
+	/* Routes `count` interrupts from number `start` of `index` to eventfds (-1: none).
+	 * Positive: nothing was done, the host can do only so many. */
 	int (*irq_set_triggers)(struct vfio_backend *backend, unsigned int index,
 				unsigned int start, unsigned int count, const int *fds);
 	int (*irq_disable)(struct vfio_backend *backend, unsigned int index);

@@ -18,6 +18,7 @@
 #include "vfio/backend.h"
 #include "vfio/function.h"
 #include "vfio/slot.h"
+#include "vmm/base/bits.h"
 #include "vmm/base/clock.h"
 #include "vmm/base/log.h"
 #include "vmm/events.h"
@@ -395,12 +396,16 @@ static void *power_thread(void *opaque)
 
 int vfio_slot_start(struct vfio_slot *slot)
 {
-	sigset_t all, before;
+	static const int own_faults[] = {SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL};
+	sigset_t others, before;
 	int error;
 
-	/* Signals are the main thread's. */
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
+	/* Signals are the main thread's, but for a fault's: blocked, it would end the program
+	 * without the handler that restores the terminal. */
+	sigfillset(&others);
+	for (unsigned int i = 0; i < ARRAY_SIZE(own_faults); i++)
+		sigdelset(&others, own_faults[i]);
+	pthread_sigmask(SIG_SETMASK, &others, &before);
 	error = pthread_create(&slot->thread, NULL, power_thread, slot);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	slot->running = !error;

@@ -199,7 +199,7 @@ static int create_devices(struct machine *m)
 	return 0;
 }
 
-/* KVM and the groups of the passed slots; before the first CPU runs, and before the groups close. */
+/* Before the first CPU runs, and again before the groups close. */
 static void tell_kvm_of_groups(struct machine *m, bool on)
 {
 	int fd, error;

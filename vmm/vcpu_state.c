@@ -2,12 +2,14 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "vmm/base/bits.h"
 #include "vmm/boot.h"
 #include "vmm/kvm.h"
 
-#define MSRS_MAX 512
+#define MSRS_MAX 1024
+#define MSRS_PER_CALL 256U /* KVM's MAX_IO_MSRS */
 /*
  * Intel SDM vol. 3A, IA32_MTRR_DEF_TYPE MSR: enabled, all memory write-back; firmware's part, less
  * the ranges of device memory, which the guest's page tables make uncached. Where the MTRRs are off
@@ -76,39 +78,58 @@ static int msr_list(struct kvm *kvm, struct kvm_msr_list **ret_list)
 	return error;
 }
 
-/* KVM_GET_MSRS stops at the first MSR that this vCPU does not have: leave that out, go on. */
+/* Reads up to MSRS_PER_CALL of `list` from index `first` on. KVM stops at the first that this vCPU
+ * does not have. Returns how many were read, or negative errno. */
+static int read_msrs(int vcpu_fd, const struct kvm_msr_list *list, uint32_t first,
+		     struct kvm_msrs *batch)
+{
+	uint32_t left = list->nmsrs - first;
+
+	batch->nmsrs = left < MSRS_PER_CALL ? left : MSRS_PER_CALL;
+	for (uint32_t i = 0; i < batch->nmsrs; i++)
+		batch->entries[i] = (struct kvm_msr_entry){.index = list->indices[first + i]};
+	return kvm_ioctl(vcpu_fd, KVM_GET_MSRS, batch);
+}
+
+static struct kvm_msrs *alloc_msrs(unsigned int count)
+{
+	return calloc(1, sizeof(struct kvm_msrs) + count * sizeof(struct kvm_msr_entry));
+}
+
+static int save_listed_msrs(struct kvm_msrs *saved, const struct kvm_msr_list *list, int vcpu_fd)
+{
+	struct kvm_msrs *batch = alloc_msrs(MSRS_PER_CALL);
+	uint32_t next = 0;
+	int got = batch ? 0 : -ENOMEM;
+
+	while (got >= 0 && next < list->nmsrs) {
+		got = read_msrs(vcpu_fd, list, next, batch);
+		for (int i = 0; i < got; i++)
+			if (batch->entries[i].index != MSR_TSC)
+				saved->entries[saved->nmsrs++] = batch->entries[i];
+		/* Where it stopped is one to leave out. */
+		next += (uint32_t)got + (got < (int)batch->nmsrs);
+	}
+	free(batch);
+	return got < 0 ? got : 0;
+}
+
 static int save_msrs(struct vcpu_state *state, struct kvm *kvm, int vcpu_fd)
 {
 	struct kvm_msr_list *list;
-	unsigned int count = 0, done = 0;
 	int error = msr_list(kvm, &list);
 
 	if (error)
 		return error;
-	state->msrs = calloc(1, sizeof(*state->msrs) +
-				(MSRS_MAX + 1) * sizeof(struct kvm_msr_entry));
-	if (state->msrs) {
-		for (uint32_t i = 0; i < list->nmsrs; i++)
-			if (list->indices[i] != MSR_TSC)
-				state->msrs->entries[count++].index = list->indices[i];
-		while (done < count) {
-			struct kvm_msrs *msrs = state->msrs;
-			int got;
-
-			msrs->nmsrs = count;
-			got = kvm_ioctl(vcpu_fd, KVM_GET_MSRS, msrs);
-			if (got < 0 || (unsigned int)got >= count)
-				break;
-			done = (unsigned int)got;
-			msrs->entries[done] = msrs->entries[--count];
-		}
-		/* Not one of the list; the last, so that it stands whatever came before. */
-		state->msrs->entries[count++] = (struct kvm_msr_entry){
-			.index = MSR_MTRR_DEF_TYPE, .data = MTRR_ENABLED_WRITE_BACK};
-		state->msrs->nmsrs = count;
-	}
+	state->msrs = alloc_msrs(MSRS_MAX + 1);
+	error = state->msrs ? save_listed_msrs(state->msrs, list, vcpu_fd) : -ENOMEM;
 	free(list);
-	return state->msrs ? 0 : -ENOMEM;
+	if (error)
+		return error;
+	/* Not one of the list; the last, so that it stands whatever came before. */
+	state->msrs->entries[state->msrs->nmsrs++] = (struct kvm_msr_entry){
+		.index = MSR_MTRR_DEF_TYPE, .data = MTRR_ENABLED_WRITE_BACK};
+	return 0;
 }
 
 struct vcpu_state *vcpu_state_save(struct kvm *kvm, int vcpu_fd)
@@ -172,19 +193,20 @@ static void set_entry(struct kvm_sregs *sregs, struct kvm_regs *regs,
 /* KVM_SET_MSRS, too, stops at the first refusal: read-only ones are left out one by one. */
 static void restore_msrs(const struct kvm_msrs *saved, int vcpu_fd)
 {
+	struct kvm_msrs *batch = alloc_msrs(MSRS_PER_CALL);
 	uint32_t done = 0;
-	struct kvm_msrs *msrs = calloc(1, sizeof(*msrs) + saved->nmsrs * sizeof(saved->entries[0]));
 
-	while (msrs && done < saved->nmsrs) {
+	while (batch && done < saved->nmsrs) {
+		uint32_t left = saved->nmsrs - done;
 		int set;
 
-		msrs->nmsrs = saved->nmsrs - done;
-		for (uint32_t i = 0; i < msrs->nmsrs; i++)
-			msrs->entries[i] = saved->entries[done + i];
-		set = kvm_ioctl(vcpu_fd, KVM_SET_MSRS, msrs);
-		done += (set > 0 ? (uint32_t)set : 0) + 1;
+		batch->nmsrs = left < MSRS_PER_CALL ? left : MSRS_PER_CALL;
+		memcpy(batch->entries, &saved->entries[done],
+		       batch->nmsrs * sizeof(saved->entries[0]));
+		set = kvm_ioctl(vcpu_fd, KVM_SET_MSRS, batch);
+		done += set == (int)batch->nmsrs ? batch->nmsrs : (set > 0 ? (uint32_t)set : 0) + 1;
 	}
-	free(msrs);
+	free(batch);
 }
 
 int vcpu_state_restore(const struct vcpu_state *state, int vcpu_fd,

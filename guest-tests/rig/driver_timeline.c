@@ -56,7 +56,7 @@ void timeline_note(const char *fmt, ...)
 	add(false, text);
 }
 
-#define COLUMNS "%-10s  %-28s  %-16s  %-8s  %s\n"
+#define COLUMNS "%-10s  %-28s  %-16s  %-9s  %s\n"
 
 static void print_row(uint64_t us, const char *state, const char *event, const char *change,
 		      const char *cause, const char *latency)
@@ -76,7 +76,8 @@ static void print_event(const char *line, uint64_t us, const char *state)
 	if (event_field(line, "to", to, sizeof(to)))
 		snprintf(change, sizeof(change), "%s -> %s", from, to);
 	if (event_field(line, "latency_us", number, sizeof(number)))
-		snprintf(latency, sizeof(latency), "%8.3f ms %s", strtod(number, NULL) / 1e3, error);
+		snprintf(latency, sizeof(latency), "%8.3f ms %s", strtod(number, NULL) / 1e3,
+			 error);
 	print_row(us, state, event, change, cause, latency[0] ? latency : error);
 }
 
@@ -117,6 +118,6 @@ void timeline_print(const struct events *events)
 		if (entry->is_state)
 			state = entry->text;
 		print_row(entry_us(events, entry), state,
-			  entry->is_state ? "power_state" : entry->text, "", "", "");
+			  entry->is_state ? "(host's power_state)" : entry->text, "", "", "");
 	}
 }
