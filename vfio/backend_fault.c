@@ -3,6 +3,7 @@
  * (-ENOTTY), a refusal (-EINVAL), a device that fails (-EIO). So the fallback is tried on the
  * newest kernel and on the real device.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -103,8 +104,12 @@ static int fault_intx_unmask(struct vfio_backend *backend)
 
 static int fault_low_power_probe(struct vfio_backend *backend, enum vfio_low_power feature)
 {
-	(void)feature;
-	return fault_backend(backend)->error;
+	struct vfio_backend *inner = inner_of(backend);
+
+	/* -ENOTTY is a kernel without the features; others have them, and fail when it matters. */
+	if (fault_backend(backend)->error == -ENOTTY)
+		return -ENOTTY;
+	return inner->ops->low_power_probe(inner, feature);
 }
 
 static int fault_low_power(struct vfio_backend *backend, enum vfio_low_power feature, int wakeup_fd)

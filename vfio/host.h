@@ -54,8 +54,9 @@ int vfio_container_map_ram(struct vfio_container *container, const struct mem *m
 			   char *ret_why, size_t why_size);
 
 /*
- * Wraps `inner` (which it then owns): low-power probe and entry answer `error` (negative errno) and
- * the device is not touched by them; everything else passes through. NULL: out of memory.
+ * Wraps `inner` (which it then owns): low-power entry answers `error` (negative errno) and does not
+ * touch the device; with -ENOTTY so do the probes. Everything else passes through. NULL: out of
+ * memory.
  */
 struct vfio_backend *vfio_fault_backend_wrap(struct vfio_backend *inner, int error);
 

@@ -68,8 +68,8 @@ static int open_device(struct kvm *kvm, char *why, size_t why_size)
 	}
 	version = kvm_ioctl_int(kvm->fd, KVM_GET_API_VERSION, 0);
 	if (version != KVM_API_VERSION) {
-		snprintf(why, why_size, "/dev/kvm has API version %d, this program needs %d",
-			 version, KVM_API_VERSION);
+		snprintf(why, why_size, "/dev/kvm is not KVM of API version %d: %s",
+			 KVM_API_VERSION, version < 0 ? strerror(-version) : "it has another");
 		return -ENOTSUP;
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(required); i++) {

@@ -67,7 +67,10 @@ $(OUT)/guest-%-pvh.cpio: $(OUT)/initrd-%
 $(OUT)/guest-%.cpio: $(OUT)/initrd-%
 	@$(call guest,vmlinuz,$*,$*)
 
-$(OUT)/vmm.cpio: $(MINIVMM)
+# Always: MINIVMM may name another program than last time, even an older one.
+$(OUT)/vmm.cpio: FORCE
 	@rm -rf $@.d && mkdir -p $@.d/bin
 	@cp $(MINIVMM) $@.d/bin/minivmm
 	@$(call pack,$@.d)
+
+.PHONY: FORCE

@@ -72,7 +72,8 @@ static void build_machine(struct rig *rig)
 	assert_true(rig->pci && rig->pm);
 }
 
-static void build(struct rig *rig, const char *option, bool nvidia)
+/* `audio_pm`: function 1 has a power management capability. */
+static void build(struct rig *rig, const char *option, bool nvidia, bool audio_pm)
 {
 	struct vfio_backend *backend[HOST_FUNCTIONS] = {NULL};
 	struct vfio_slot_config config;
@@ -86,6 +87,9 @@ static void build(struct rig *rig, const char *option, bool nvidia)
 	build_machine(rig);
 	rig->fake[0] = fake_backend_create_gpu("0000:01:00.0", nvidia);
 	rig->fake[1] = fake_backend_create_gpu("0000:01:00.1", false);
+	if (!audio_pm) /* it is the first of the list: begin with the next */
+		rig->fake[1]->cfg[PCI_CAPABILITY_LIST] =
+			rig->fake[1]->cfg[rig->fake[1]->cfg[PCI_CAPABILITY_LIST] + 1];
 	backend[0] = &rig->fake[0]->backend;
 	backend[1] = &rig->fake[1]->backend;
 	if (vfio_slot_build(NULL, &config, 0, backend, &rig->slot, why, sizeof(why)))
@@ -97,7 +101,7 @@ static void start_with(struct rig *rig, const char *option, bool nvidia)
 	struct vfio_machine machine;
 	char why[256] = "";
 
-	build(rig, option, nvidia);
+	build(rig, option, nvidia, true);
 	machine = (struct vfio_machine) {
 		.mem = rig->mem, .mmio = rig->mmio, .irq = rig->irq, .pci = rig->pci,
 		.pm = rig->pm,
@@ -375,7 +379,7 @@ static void test_slot_refuses_and_says_why(void **state)
 	} cases[] = {
 		{"01:00.0,low-power=off", "\"EPERM\"", "low-power=off", false},
 		{"01:00.0,x-entry-error=ENOTTY", "\"ENOTTY\"", "Linux 6.1", false},
-		{"01:00.0,x-entry-error=EIO", "\"EIO\"", "offers no low power", false},
+		{"01:00.0,x-entry-error=EIO", "\"EIO\"", "refused to enter", false},
 		{"01:00.0", "\"EINVAL\"", "refused to enter", true},
 	};
 
@@ -549,12 +553,25 @@ static void test_slot_info_tells_port_and_functions(void **state)
 	struct rig rig;
 
 	(void)state;
-	build(&rig, "01:00.0", false);
+	build(&rig, "01:00.0", false, true);
 	vfio_slot_info(rig.slot, &info);
 	assert_int_equal(info.port_dev, 1);
 	assert_int_equal(info.functions, 0x3);
 	assert_true(info.d3cold);
 	finish(&rig); /* never plugged */
+}
+
+static void test_slot_without_pm_capability_has_no_d3cold(void **state)
+{
+	struct vfio_slot_info info;
+	struct rig rig;
+
+	(void)state;
+	build(&rig, "01:00.0", false, false);
+	vfio_slot_info(rig.slot, &info);
+	assert_int_equal(info.functions, 0x3);
+	assert_false(info.d3cold);
+	finish(&rig);
 }
 
 static void test_slot_build_failure_closes_everything(void **state)
@@ -654,6 +671,7 @@ int main(void)
 		cmocka_unit_test(test_slot_all_lost_answers_off),
 		cmocka_unit_test(test_slot_host_error_makes_lost),
 		cmocka_unit_test(test_slot_info_tells_port_and_functions),
+		cmocka_unit_test(test_slot_without_pm_capability_has_no_d3cold),
 		cmocka_unit_test(test_slot_build_failure_closes_everything),
 		cmocka_unit_test(test_slot_parse_takes_options),
 		cmocka_unit_test(test_slot_parse_explains_mistakes),
