@@ -1,5 +1,6 @@
 #include "acpi/header.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "vmm/base/le.h"
@@ -8,6 +9,16 @@
 
 /* ACPI 6.3, Definition Block Encoding: from 2 on, integers have 64 bits. */
 #define BLOCK_REVISION 2
+
+void acpi_append(struct acpi_image *image, const void *bytes, size_t len)
+{
+	if (!image->error && len > image->size - image->used)
+		image->error = -ENOSPC;
+	if (image->error)
+		return;
+	memcpy(image->buffer + image->used, bytes, len);
+	image->used += len;
+}
 
 uint8_t acpi_checksum(const uint8_t *bytes, size_t len)
 {

@@ -32,6 +32,16 @@ _Static_assert(sizeof(struct acpi_header) == 36, "DESCRIPTION_HEADER");
 /* The slot power controller's dwords (devices/slot_power.h): CONTROL, STATUS, WAKE. */
 #define SLOT_CONTROLLER_SIZE 12
 
+/* A caller's buffer that is filled from its start; the first error sticks. */
+struct acpi_image {
+	uint8_t *buffer;
+	size_t size, used;
+	int error; /* 0 or -ENOSPC */
+};
+
+/* Does nothing but note the error where `len` bytes do not fit any more. */
+void acpi_append(struct acpi_image *image, const void *bytes, size_t len);
+
 /* What the sum of `bytes` lacks to zero. */
 uint8_t acpi_checksum(const uint8_t *bytes, size_t len);
 

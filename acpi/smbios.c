@@ -151,34 +151,17 @@ enum {
 	HANDLE_END = 0x7f00,
 };
 
-/* What is built so far; the first error sticks. */
-struct image {
-	uint8_t *buffer;
-	size_t size, used;
-	int error;
-};
-
-static void append(struct image *image, const void *bytes, size_t len)
-{
-	if (!image->error && len > image->size - image->used)
-		image->error = -ENOSPC;
-	if (image->error)
-		return;
-	memcpy(image->buffer + image->used, bytes, len);
-	image->used += len;
-}
-
 /* SMBIOS 3.0.0, Text strings: after the formatted area each string ends with a zero, the set with
  * one more; an empty set is two zeros. `strings` ends with NULL; none may be empty. */
-static void add(struct image *image, const void *formatted, size_t len,
+static void add(struct acpi_image *image, const void *formatted, size_t len,
 		const char *const strings[])
 {
-	append(image, formatted, len);
+	acpi_append(image, formatted, len);
 	if (!strings[0])
-		append(image, "", 1);
+		acpi_append(image, "", 1);
 	for (; *strings; strings++)
-		append(image, *strings, strlen(*strings) + 1);
-	append(image, "", 1);
+		acpi_append(image, *strings, strlen(*strings) + 1);
+	acpi_append(image, "", 1);
 }
 
 static struct smbios_header header(uint8_t type, size_t length, unsigned int handle)
@@ -186,7 +169,7 @@ static struct smbios_header header(uint8_t type, size_t length, unsigned int han
 	return (struct smbios_header){type, (uint8_t)length, (uint16_t)handle};
 }
 
-static void add_bios(struct image *image, const char *version)
+static void add_bios(struct acpi_image *image, const char *version)
 {
 	const struct smbios_bios bios = {
 		.header = header(0, sizeof(bios), HANDLE_BIOS),
@@ -205,7 +188,7 @@ static void add_bios(struct image *image, const char *version)
 	add(image, &bios, sizeof(bios), (const char *const[]){VENDOR, version, RELEASE_DATE, NULL});
 }
 
-static void add_system(struct image *image, const struct smbios_machine *machine,
+static void add_system(struct acpi_image *image, const struct smbios_machine *machine,
 		       const char *version)
 {
 	struct smbios_system system = {
@@ -221,7 +204,7 @@ static void add_system(struct image *image, const struct smbios_machine *machine
 	    (const char *const[]){VENDOR, "Virtual Machine", version, NULL});
 }
 
-static void add_chassis(struct image *image)
+static void add_chassis(struct acpi_image *image)
 {
 	const struct smbios_chassis chassis = {
 		.header = header(3, sizeof(chassis), HANDLE_CHASSIS),
@@ -237,7 +220,7 @@ static void add_chassis(struct image *image)
 }
 
 /* One socket with every CPU. */
-static void add_processor(struct image *image, unsigned int cpus)
+static void add_processor(struct acpi_image *image, unsigned int cpus)
 {
 	const struct smbios_processor processor = {
 		.header = header(4, sizeof(processor), HANDLE_PROCESSOR),
@@ -261,7 +244,7 @@ static void add_processor(struct image *image, unsigned int cpus)
 	add(image, &processor, sizeof(processor), (const char *const[]){"CPU 0", VENDOR, NULL});
 }
 
-static void add_memory(struct image *image, uint64_t size)
+static void add_memory(struct acpi_image *image, uint64_t size)
 {
 	bool small_array = size / KIB < ARRAY_CAPACITY_EXTENDED;
 	bool small_device = size / MIB < DEVICE_SIZE_EXTENDED;
@@ -294,7 +277,7 @@ static void add_memory(struct image *image, uint64_t size)
 	add(image, &device, sizeof(device), (const char *const[]){"RAM 0", VENDOR, NULL});
 }
 
-static void add_mapped_address(struct image *image, unsigned int index, uint64_t start,
+static void add_mapped_address(struct acpi_image *image, unsigned int index, uint64_t start,
 			       uint64_t size)
 {
 	uint64_t last = start + size - 1;
@@ -312,7 +295,7 @@ static void add_mapped_address(struct image *image, unsigned int index, uint64_t
 	add(image, &mapped, sizeof(mapped), (const char *const[]){NULL});
 }
 
-static void add_mapped_addresses(struct image *image, const struct smbios_machine *machine)
+static void add_mapped_addresses(struct acpi_image *image, const struct smbios_machine *machine)
 {
 	uint64_t low = machine->memory_low ? machine->memory_low : machine->memory_size;
 
@@ -321,7 +304,7 @@ static void add_mapped_addresses(struct image *image, const struct smbios_machin
 		add_mapped_address(image, 1, GPA_END, machine->memory_size - low);
 }
 
-static void add_boot_and_end(struct image *image)
+static void add_boot_and_end(struct acpi_image *image)
 {
 	const struct smbios_boot boot = {.header = header(32, sizeof(boot), HANDLE_BOOT)};
 	const struct smbios_header end = header(127, sizeof(end), HANDLE_END);
@@ -330,7 +313,7 @@ static void add_boot_and_end(struct image *image)
 	add(image, &end, sizeof(end), (const char *const[]){NULL});
 }
 
-static void set_entry_point(const struct image *image, uint64_t gpa)
+static void set_entry_point(const struct acpi_image *image, uint64_t gpa)
 {
 	struct smbios_entry_point entry = {
 		.anchor = {'_', 'S', 'M', '3', '_'},
@@ -349,12 +332,12 @@ long smbios_build(const struct smbios_machine *machine, uint8_t *buffer, size_t 
 		  uint64_t gpa)
 {
 	static const uint8_t place[STRUCTURES_AT];
-	struct image image = {.buffer = buffer, .size = size};
+	struct acpi_image image = {.buffer = buffer, .size = size};
 	const char *version = machine->version && *machine->version ? machine->version : "unknown";
 
 	if (!machine->cpus || machine->cpus > ACPI_CPU_MAX || !machine->memory_size || gpa % 16)
 		return -EINVAL;
-	append(&image, place, sizeof(place));
+	acpi_append(&image, place, sizeof(place));
 	add_bios(&image, version);
 	add_system(&image, machine, version);
 	add_chassis(&image);

@@ -17,38 +17,26 @@
 
 /* What is built so far. The first error sticks, as in acpi/aml.h. */
 struct image {
-	uint8_t *buffer;
-	size_t size, used;
+	struct acpi_image out;
 	uint64_t gpa;
-	int error;
 	unsigned int tables;
 	uint64_t table[XSDT_ENTRIES_MAX]; /* gpa of each, for the XSDT */
 };
-
-static void append(struct image *image, const void *bytes, size_t len)
-{
-	if (!image->error && len > image->size - image->used)
-		image->error = -ENOSPC;
-	if (image->error)
-		return;
-	memcpy(image->buffer + image->used, bytes, len);
-	image->used += len;
-}
 
 /* Pads to a multiple of `to`, at most FACS_ALIGN. Returns the offset. */
 static size_t align(struct image *image, size_t to)
 {
 	static const uint8_t zeros[FACS_ALIGN];
 
-	append(image, zeros, align_up(image->used, to) - image->used);
-	return image->used;
+	acpi_append(&image->out, zeros, align_up(image->out.used, to) - image->out.used);
+	return image->out.used;
 }
 
 /* The table from `start` to here is complete. Returns its gpa. */
 static uint64_t finish_table(struct image *image, size_t start)
 {
-	if (!image->error)
-		acpi_header_finish(image->buffer + start, image->used - start);
+	if (!image->out.error)
+		acpi_header_finish(image->out.buffer + start, image->out.used - start);
 	return image->gpa + start;
 }
 
@@ -61,9 +49,9 @@ static void list_table(struct image *image, uint64_t gpa)
 static void take_block(struct image *image, long len)
 {
 	if (len < 0)
-		image->error = (int)len;
+		image->out.error = (int)len;
 	else
-		image->used += (size_t)len;
+		image->out.used += (size_t)len;
 }
 
 static uint32_t add_facs(struct image *image)
@@ -72,7 +60,7 @@ static uint32_t add_facs(struct image *image)
 		.signature = {'F', 'A', 'C', 'S'}, .length = sizeof(facs), .version = FACS_VERSION};
 	size_t start = align(image, FACS_ALIGN);
 
-	append(image, &facs, sizeof(facs));
+	acpi_append(&image->out, &facs, sizeof(facs));
 	return (uint32_t)(image->gpa + start);
 }
 
@@ -80,9 +68,9 @@ static uint32_t add_dsdt(struct image *image, const struct acpi_machine *machine
 {
 	size_t start = align(image, TABLE_ALIGN);
 
-	if (!image->error)
-		take_block(image, acpi_build_dsdt(machine, image->buffer + start,
-						  image->size - start));
+	if (!image->out.error)
+		take_block(image, acpi_build_dsdt(machine, image->out.buffer + start,
+						  image->out.size - start));
 	return (uint32_t)(image->gpa + start);
 }
 
@@ -132,7 +120,7 @@ static void add_fadt(struct image *image, const struct acpi_machine *machine, ui
 	size_t start = align(image, TABLE_ALIGN);
 
 	set_fixed_hardware(&fadt, machine);
-	append(image, &fadt, sizeof(fadt));
+	acpi_append(&image->out, &fadt, sizeof(fadt));
 	list_table(image, finish_table(image, start));
 }
 
@@ -147,9 +135,9 @@ static void add_cpus(struct image *image, const struct acpi_machine *machine)
 			.x2apic_id = machine->apic_ids[i], .flags = LAPIC_ENABLED};
 
 		if (machine->apic_ids[i] <= LAPIC_ID_MAX)
-			append(image, &lapic, sizeof(lapic));
+			acpi_append(&image->out, &lapic, sizeof(lapic));
 		else
-			append(image, &x2apic, sizeof(x2apic));
+			acpi_append(&image->out, &x2apic, sizeof(x2apic));
 	}
 }
 
@@ -166,7 +154,7 @@ static void add_overrides(struct image *image, const struct acpi_machine *machin
 		 .gsi = machine->sci, .flags = INTI_LEVEL_ACTIVE_HIGH},
 	};
 
-	append(image, overrides, sizeof(overrides));
+	acpi_append(&image->out, overrides, sizeof(overrides));
 }
 
 static void add_madt(struct image *image, const struct acpi_machine *machine)
@@ -182,11 +170,11 @@ static void add_madt(struct image *image, const struct acpi_machine *machine)
 		.type = 4, .length = sizeof(nmi), .uid = ALL_PROCESSORS, .lint = 1};
 	size_t start = align(image, TABLE_ALIGN);
 
-	append(image, &madt, sizeof(madt));
+	acpi_append(&image->out, &madt, sizeof(madt));
 	add_cpus(image, machine);
-	append(image, &ioapic, sizeof(ioapic));
+	acpi_append(&image->out, &ioapic, sizeof(ioapic));
 	add_overrides(image, machine);
-	append(image, &nmi, sizeof(nmi));
+	acpi_append(&image->out, &nmi, sizeof(nmi));
 	list_table(image, finish_table(image, start));
 }
 
@@ -199,7 +187,7 @@ static void add_mcfg(struct image *image, const struct acpi_machine *machine)
 	};
 	size_t start = align(image, TABLE_ALIGN);
 
-	append(image, &mcfg, sizeof(mcfg));
+	acpi_append(&image->out, &mcfg, sizeof(mcfg));
 	list_table(image, finish_table(image, start));
 }
 
@@ -207,9 +195,9 @@ static void add_slot(struct image *image, const struct acpi_slot *slot)
 {
 	size_t start = align(image, TABLE_ALIGN);
 
-	if (!image->error)
-		take_block(image, acpi_build_slot_ssdt(slot, image->buffer + start,
-						       image->size - start));
+	if (!image->out.error)
+		take_block(image, acpi_build_slot_ssdt(slot, image->out.buffer + start,
+						       image->out.size - start));
 	list_table(image, image->gpa + start);
 }
 
@@ -221,7 +209,8 @@ static uint64_t add_xsdt(struct image *image)
 
 	for (unsigned int i = 0; i < image->tables; i++)
 		xsdt.entry[i] = image->table[i];
-	append(image, &xsdt, sizeof(xsdt.header) + image->tables * sizeof(xsdt.entry[0]));
+	acpi_append(&image->out, &xsdt,
+		    sizeof(xsdt.header) + image->tables * sizeof(xsdt.entry[0]));
 	return finish_table(image, start);
 }
 
@@ -238,13 +227,13 @@ static void set_rsdp(struct image *image, uint64_t xsdt)
 	memcpy(rsdp.oem_id, ACPI_OEM_ID, sizeof(rsdp.oem_id));
 	rsdp.checksum = acpi_checksum((const uint8_t *)&rsdp, RSDP_V1_SIZE);
 	rsdp.extended_checksum = acpi_checksum((const uint8_t *)&rsdp, sizeof(rsdp));
-	memcpy(image->buffer, &rsdp, sizeof(rsdp));
+	memcpy(image->out.buffer, &rsdp, sizeof(rsdp));
 }
 
 long acpi_build(const struct acpi_machine *machine, uint8_t *buffer, size_t size, uint64_t gpa)
 {
 	static const struct acpi_rsdp place;
-	struct image image = {.buffer = buffer, .size = size, .gpa = gpa};
+	struct image image = {.out = {.buffer = buffer, .size = size}, .gpa = gpa};
 	uint32_t facs, dsdt;
 	uint64_t xsdt;
 
@@ -252,7 +241,7 @@ long acpi_build(const struct acpi_machine *machine, uint8_t *buffer, size_t size
 	    !machine->ecam.size || machine->ecam.size > 256 * MIB || gpa % FACS_ALIGN ||
 	    gpa >= GPA_END || size > GPA_END - gpa)
 		return -EINVAL;
-	append(&image, &place, sizeof(place));
+	acpi_append(&image.out, &place, sizeof(place));
 	facs = add_facs(&image);
 	dsdt = add_dsdt(&image, machine);
 	add_fadt(&image, machine, facs, dsdt);
@@ -261,8 +250,8 @@ long acpi_build(const struct acpi_machine *machine, uint8_t *buffer, size_t size
 	for (unsigned int i = 0; i < machine->slots; i++)
 		add_slot(&image, &machine->slot[i]);
 	xsdt = add_xsdt(&image);
-	if (image.error)
-		return image.error;
+	if (image.out.error)
+		return image.out.error;
 	set_rsdp(&image, xsdt);
-	return (long)image.used;
+	return (long)image.out.used;
 }
