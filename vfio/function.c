@@ -296,6 +296,8 @@ void vfio_function_attach(struct vfio_function *function)
 	pthread_mutex_lock(&function->dev.lock);
 	function->awake = true;
 	function->error_told = false;
+	/* It was checked since: its memory can be reached again. */
+	function->windows_dropped = false;
 	vfio_config_sync_command(function);
 	vfio_irqs_sync(function);
 	/* The core also sets PowerState to D0, and maps what Command allows. */
@@ -377,7 +379,7 @@ bool vfio_function_drop_windows(struct vfio_function *function)
 	if (any) {
 		function->windows_dropped = true;
 		log_warn("vfio %s: the guest cannot reach the device's memory by its windows, "
-			 "trapping accesses until the next reset",
+			 "trapping accesses until it sleeps or is reset",
 			 function->backend->name);
 	} else if (function->late_faults) {
 		function->late_faults--;

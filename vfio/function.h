@@ -78,7 +78,7 @@ bool vfio_function_pme_enable(struct vfio_function *function);
 bool vfio_function_pme_status(struct vfio_function *function);
 void vfio_function_set_pme_status(struct vfio_function *function);
 
-/* Unmaps every window, for good until the next reset; accesses trap. True when there was one. */
+/* Unmaps every window; accesses trap until the next attach or reset. True when there was one. */
 bool vfio_function_drop_windows(struct vfio_function *function);
 
 /* Unmaps, disables interrupts, closes the back end. The device is awake, or lost: then it is closed

@@ -94,7 +94,7 @@ struct vfio_function {
 
 	struct vfio_bar bar[PCI_BAR_COUNT];
 	struct vfio_rom rom;
-	bool windows_dropped;       /* until the next reset every access traps */
+	bool windows_dropped;       /* until attach or reset every access traps */
 	unsigned int late_faults;   /* vCPUs that may still report a window that is gone */
 
 	struct vfio_interrupts irqs;

@@ -467,6 +467,19 @@ static void test_bars_dropped_windows_trap_until_reset(void **state)
 	assert_int_equal(fake_mem_windows(fake->mem), 4);
 }
 
+static void test_bars_dropped_windows_return_after_a_sleep(void **state)
+{
+	struct fake_function *fake = *state;
+
+	fake_function_enable(fake, 0);
+	assert_true(vfio_function_drop_windows(fake->function));
+	assert_int_equal(fake_mem_windows(fake->mem), 0);
+	vfio_function_detach(fake->function);
+	assert_int_equal(fake_mem_windows(fake->mem), 0);
+	vfio_function_attach(fake->function);
+	assert_int_equal(fake_mem_windows(fake->mem), 4);
+}
+
 int main(void)
 {
 #define PLUGGED(name) cmocka_unit_test_setup_teardown(name, start, stop)
@@ -490,6 +503,7 @@ int main(void)
 		PLUGGED(test_bars_unreadable_rom_is_ones),
 		cmocka_unit_test(test_bars_rom_sizes),
 		PLUGGED(test_bars_dropped_windows_trap_until_reset),
+		PLUGGED(test_bars_dropped_windows_return_after_a_sleep),
 	};
 
 	return cmocka_run_group_tests_name("bars", tests, NULL, NULL);
