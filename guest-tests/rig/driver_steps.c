@@ -180,6 +180,7 @@ static int do_timeline(struct rig *rig, const struct words *words, const char *r
 
 static const struct step_type step_types[] = {
 	{"host-kernel", NULL, 2, do_nothing},
+	{"host-cpus", NULL, 2, do_nothing},
 	{"timeout", NULL, 2, do_nothing},
 	{"guest-kernel", NULL, 2, do_guest_kernel},
 	{"append", NULL, 1, do_append},
