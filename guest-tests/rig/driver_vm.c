@@ -259,10 +259,10 @@ int vm_wait_boot(struct rig *rig, unsigned int boots, unsigned int timeout_ms)
 
 	rig->vm.boots_expected = boots;
 	result = rig_wait(rig, booted, &boots, timeout_ms);
-	if (result == WAIT_TIMEOUT)
+	if (result == WAIT_TIMEOUT) {
 		say_threads(rig->vm.pid);
-	if (result == WAIT_TIMEOUT)
 		return fail("no hello from the guest's agent within %u s", timeout_ms / 1000);
+	}
 	return result;
 }
 
