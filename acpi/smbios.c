@@ -16,7 +16,7 @@
 #define NO_HANDLE 0xfffe
 #define NO_CACHE 0xffff
 
-/* SMBIOS 3.0.0, SMBIOS 3.0 (64-bit) Entry Point */
+/* SMBIOS 3.0, SMBIOS 3.0 (64-bit) Entry Point */
 struct smbios_entry_point {
 	char anchor[5];
 	uint8_t checksum, length, major, minor, docrev, revision, reserved;
@@ -25,13 +25,13 @@ struct smbios_entry_point {
 } __attribute__((packed));
 _Static_assert(sizeof(struct smbios_entry_point) == 24, "SMBIOS 3.0 entry point");
 
-/* SMBIOS 3.0.0, Structure header format. The numbers of strings count from 1; 0: none. */
+/* SMBIOS 3.0, Structure header format. The numbers of strings count from 1; 0: none. */
 struct smbios_header {
 	uint8_t type, length;
 	uint16_t handle;
 } __attribute__((packed));
 
-/* SMBIOS 3.0.0, BIOS Information (Type 0) */
+/* SMBIOS 3.0, BIOS Information (Type 0) */
 struct smbios_bios {
 	struct smbios_header header;
 	uint8_t vendor, version;
@@ -47,7 +47,7 @@ _Static_assert(sizeof(struct smbios_bios) == 0x18, "SMBIOS type 0");
 #define BIOS_EXTENSION2_VIRTUAL_MACHINE (1U << 4)
 #define BIOS_NO_RELEASE 0xff
 
-/* SMBIOS 3.0.0, System Information (Type 1) */
+/* SMBIOS 3.0, System Information (Type 1) */
 struct smbios_system {
 	struct smbios_header header;
 	uint8_t manufacturer, product, version, serial;
@@ -57,7 +57,7 @@ struct smbios_system {
 _Static_assert(sizeof(struct smbios_system) == 0x1b, "SMBIOS type 1");
 #define WAKE_UP_POWER_SWITCH 6
 
-/* SMBIOS 3.0.0, System Enclosure or Chassis (Type 3), no contained elements */
+/* SMBIOS 3.0, System Enclosure or Chassis (Type 3), no contained elements */
 struct smbios_chassis {
 	struct smbios_header header;
 	uint8_t manufacturer, type, version, serial, asset_tag;
@@ -71,7 +71,7 @@ _Static_assert(sizeof(struct smbios_chassis) == 0x16, "SMBIOS type 3");
 #define CHASSIS_STATE_SAFE 3
 #define CHASSIS_SECURITY_UNKNOWN 2
 
-/* SMBIOS 3.0.0, Processor Information (Type 4) */
+/* SMBIOS 3.0, Processor Information (Type 4) */
 struct smbios_processor {
 	struct smbios_header header;
 	uint8_t socket, type, family, manufacturer;
@@ -91,7 +91,7 @@ _Static_assert(sizeof(struct smbios_processor) == 0x30, "SMBIOS type 4");
 #define PROCESSOR_UPGRADE_OTHER 1
 #define PROCESSOR_64_BIT_MULTI_CORE (1U << 2 | 1U << 3)
 
-/* SMBIOS 3.0.0, Physical Memory Array (Type 16) */
+/* SMBIOS 3.0, Physical Memory Array (Type 16) */
 struct smbios_memory_array {
 	struct smbios_header header;
 	uint8_t location, use, error_correction;
@@ -104,7 +104,7 @@ _Static_assert(sizeof(struct smbios_memory_array) == 0x17, "SMBIOS type 16");
 #define ARRAY_USE_SYSTEM 3
 #define ARRAY_CAPACITY_EXTENDED 0x80000000U
 
-/* SMBIOS 3.0.0, Memory Device (Type 17) */
+/* SMBIOS 3.0, Memory Device (Type 17) */
 struct smbios_memory_device {
 	struct smbios_header header;
 	uint16_t array, error_handle, total_width, data_width, size; /* MiB */
@@ -121,7 +121,7 @@ _Static_assert(sizeof(struct smbios_memory_device) == 0x28, "SMBIOS type 17");
 #define MEMORY_TYPE_RAM 7
 #define MEMORY_DETAIL_OTHER (1U << 1)
 
-/* SMBIOS 3.0.0, Memory Array Mapped Address (Type 19) */
+/* SMBIOS 3.0, Memory Array Mapped Address (Type 19) */
 struct smbios_mapped_address {
 	struct smbios_header header;
 	uint32_t start, end; /* KiB, of the first and the last */
@@ -132,7 +132,7 @@ struct smbios_mapped_address {
 _Static_assert(sizeof(struct smbios_mapped_address) == 0x1f, "SMBIOS type 19");
 #define MAPPED_EXTENDED 0xffffffffU
 
-/* SMBIOS 3.0.0, System Boot Information (Type 32): status 0, no errors detected */
+/* SMBIOS 3.0, System Boot Information (Type 32): status 0, no errors detected */
 struct smbios_boot {
 	struct smbios_header header;
 	uint8_t reserved[6], status;
@@ -151,7 +151,7 @@ enum {
 	HANDLE_END = 0x7f00,
 };
 
-/* SMBIOS 3.0.0, Text strings: after the formatted area each string ends with a zero, the set with
+/* SMBIOS 3.0, Text strings: after the formatted area each string ends with a zero, the set with
  * one more; an empty set is two zeros. `strings` ends with NULL; none may be empty. */
 static void add(struct acpi_image *image, const void *formatted, size_t len,
 		const char *const strings[])

@@ -14,6 +14,7 @@
 
 #define IO_WINDOW_UNIT 0x1000U
 #define MEM_WINDOW_UNIT 0x100000U
+#define SIZE_NOWHERE (1ULL << 63) /* the largest size of a BAR */
 #define CLAIMS_PER_DEVICE (PCI_BAR_COUNT + 1)
 
 /* What a bridge has a window for each. */
@@ -132,6 +133,12 @@ static void collect_bars(struct assign *assign)
 	qsort(assign->bars, assign->bar_count, sizeof(*assign->bars), compare);
 }
 
+/* Saturates where no window of the host reaches: a device may ask for more than there is. */
+static uint64_t add_sizes(uint64_t a, uint64_t b)
+{
+	return b > SIZE_NOWHERE - a ? SIZE_NOWHERE : a + b;
+}
+
 /* The claims are sorted, so the first one found is the largest. */
 static struct claim window_claim(const struct assign *assign, struct pci_dev *bridge,
 				 enum kind kind)
@@ -149,7 +156,7 @@ static struct claim window_claim(const struct assign *assign, struct pci_dev *br
 			window.bar = claim->bar;
 			window.align = claim->align > unit ? claim->align : unit;
 		}
-		window.size += claim->size;
+		window.size = add_sizes(window.size, claim->size);
 	}
 	window.size = align_up(window.size, unit);
 	return window;

@@ -139,9 +139,9 @@ uint32_t pci_dev_cfg_read(struct pci_dev *dev, uint16_t off, unsigned int len)
 	return value & (uint32_t)ones(len);
 }
 
-/* PCI Power Management 1.2, 3.2.4 PMCSR: a write of a state that is not supported completes and
- * leaves the state as it is. What is written to it while the power is off is never seen: reads show
- * D3, and the function comes up in D0. */
+/* PCI PM 1.2, 3.2.4 PMCSR: a write of a state that is not supported completes and leaves the state
+ * as it is. What is written to it while the power is off is never seen: reads show D3, and the
+ * function comes up in D0. */
 static void write_pmcsr(struct pci_dev *dev, uint16_t off, unsigned int len, uint32_t value)
 {
 	uint32_t pmcsr = pci_cfg_read(&dev->cfg, dev->pm_cap + PCI_PM_CTRL, 1);

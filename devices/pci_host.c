@@ -18,8 +18,7 @@
 #define DEVICES_MAX 256U
 #define DWORD_LEN 4U
 
-/* Register 0xcf8. PCI Local Bus 3.0, 3.2.2.3.2 Software Generation of Configuration
- * Transactions. */
+/* Register 0xcf8. PCI 3.0, 3.2.2.3.2 Software Generation of Configuration Transactions. */
 #define ADDRESS_ENABLE 0x80000000U
 #define ADDRESS_RW 0x80fffffcU
 #define ADDRESS_BDF_SHIFT 8

@@ -113,7 +113,7 @@ static void fake_bar_mapped(struct pci_dev *dev, unsigned int bar, uint64_t addr
 
 static void fake_reset(struct pci_dev *dev)
 {
-	record(dev, (struct fake_pci_call){.type = FAKE_RESET});
+	record(dev, (struct fake_pci_call){.type = FAKE_DEV_RESET});
 }
 
 static const struct pci_dev_ops fake_ops = {

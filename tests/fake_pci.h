@@ -34,7 +34,7 @@ void fake_pci_out(struct fake_pci *pci, uint16_t port, unsigned int len, uint32_
 
 enum fake_pci_call_type {
 	FAKE_CFG_READ, FAKE_CFG_CHANGED, FAKE_MAPPED, FAKE_UNMAPPED, FAKE_BAR_READ, FAKE_BAR_WRITE,
-	FAKE_RESET,
+	FAKE_DEV_RESET,
 };
 
 struct fake_pci_call {

@@ -1,62 +1,33 @@
 /*
- * The two lists of capabilities, from the device to the guest. Offsets are kept, because drivers of
- * GPUs know them; a capability that must not be seen is unlinked. Most pass through as they are;
- * the table of rules names the others.
+ * The standard list of capabilities, from the device to the guest; the extended one is that of
+ * caps_ext.c. Offsets are kept, because drivers of GPUs know them; a capability that must not be
+ * seen is unlinked. Most pass through as they are; the table of rules names the others.
  */
-#include <errno.h>
-#include <linux/pci_regs.h>
-#include <stdio.h>
 #include <string.h>
 
-#include "vfio/function_internal.h"
+#include "vfio/caps_internal.h"
 #include "vmm/base/bits.h"
 #include "vmm/base/le.h"
-#include "vmm/base/log.h"
 
 #define CAP_FIRST PCI_STD_HEADER_SIZEOF
 #define CAP_OFF_MASK 0xfcU
-#define EXT_OFF_MASK 0xffcU
 #define CAP_HEADER_LEN 2U
-#define EXT_HEADER_LEN 4U
 #define CAPS_MAX ((PCI_CFG_SPACE_SIZE - CAP_FIRST) / 4)
-#define EXT_CAPS_MAX ((PCI_CFG_SPACE_EXP_SIZE - PCI_CFG_SPACE_SIZE) / 4)
 #define PM_KEPT (PCI_PM_CAP_DSI | PCI_PM_CAP_AUX_POWER)
 #define MSI_SHOWN (PCI_MSI_FLAGS_QMASK | PCI_MSI_FLAGS_64BIT | PCI_MSI_FLAGS_MASKBIT)
 #define MSI_ADDRESS_RW 0xfffffffcU
 #define LINK_2_5GT_X1 (PCI_EXP_LNKSTA_CLS_2_5GB | PCI_EXP_LNKSTA_NLW_X1)
 
-struct cap {
-	uint16_t id, off;
-	bool hidden;
-};
-
-/* One build. */
-struct caps {
-	struct vfio_function *function;
-	const uint8_t *raw;
-	unsigned int cfg_size;
-	bool taken[PCI_CFG_SPACE_SIZE]; /* bytes that belong to a capability already */
-	unsigned int count;
-	struct cap cap[EXT_CAPS_MAX]; /* of the list being walked, in its order */
-	char *why;
-	size_t why_size;
-};
-
-#define refuse(caps, ...) \
-	vfio_function_say((caps)->function, -EINVAL, (caps)->why, (caps)->why_size, __VA_ARGS__)
-
-/* --- standard capabilities --- */
-
 /* `len` bytes at the capability's offset are its own. */
-static int take(struct caps *caps, const struct cap *cap, unsigned int len)
+static int take(struct vfio_caps *caps, const struct vfio_cap *cap, unsigned int len)
 {
 	if (!range_fits(PCI_CFG_SPACE_SIZE, cap->off, len))
-		return refuse(caps, "capability %02x at 0x%02x is %u bytes long and leaves config "
-				    "space", cap->id, cap->off, len);
+		return vfio_caps_refuse(caps, "capability %02x at 0x%02x is %u bytes long and "
+					      "leaves config space", cap->id, cap->off, len);
 	for (unsigned int i = 0; i < len; i++) {
 		if (caps->taken[cap->off + i])
-			return refuse(caps, "capability %02x at 0x%02x meets another one", cap->id,
-				      cap->off);
+			return vfio_caps_refuse(caps, "capability %02x at 0x%02x meets another one",
+						cap->id, cap->off);
 		caps->taken[cap->off + i] = true;
 	}
 	return 0;
@@ -67,7 +38,7 @@ static int take(struct caps *caps, const struct cap *cap, unsigned int len)
  * PME, and the guest's PME is this program's work; so the guest is offered PME from D3hot and
  * D3cold.
  */
-static int build_pm(struct caps *caps, struct cap *cap)
+static int build_pm(struct vfio_caps *caps, struct vfio_cap *cap)
 {
 	struct pci_dev *dev = &caps->function->dev;
 	uint32_t kept = le16_get(caps->raw + cap->off + PCI_PM_PMC) & PM_KEPT;
@@ -92,7 +63,7 @@ static unsigned int msi_len(uint16_t flags)
 }
 
 /* log2 of the messages that both the device and the host can do. */
-static unsigned int msi_mmc(const struct caps *caps, uint16_t flags)
+static unsigned int msi_mmc(const struct vfio_caps *caps, uint16_t flags)
 {
 	struct vfio_backend *backend = caps->function->backend;
 	int host = backend->ops->irq_count(backend, VFIO_PCI_MSI_IRQ_INDEX);
@@ -105,7 +76,7 @@ static unsigned int msi_mmc(const struct caps *caps, uint16_t flags)
 	return mmc;
 }
 
-static int build_msi(struct caps *caps, struct cap *cap)
+static int build_msi(struct vfio_caps *caps, struct vfio_cap *cap)
 {
 	struct vfio_function *function = caps->function;
 	struct vfio_backend *backend = function->backend;
@@ -141,19 +112,20 @@ static int build_msi(struct caps *caps, struct cap *cap)
 }
 
 /* A structure of MSI-X in the BAR that its register `reg` names. */
-static int check_in_bar(struct caps *caps, const char *name, uint32_t reg, uint64_t size)
+static int check_in_bar(struct vfio_caps *caps, const char *name, uint32_t reg, uint64_t size)
 {
 	unsigned int bir = reg & PCI_MSIX_TABLE_BIR;
 	const struct pci_bar *bar = &caps->function->dev.bar[bir];
 
 	if (bir >= PCI_BAR_COUNT || !bar->size || bar->flags & PCI_BASE_ADDRESS_SPACE_IO ||
 	    !range_fits(bar->size, reg & PCI_MSIX_TABLE_OFFSET, size))
-		return refuse(caps, "the MSI-X %s (%llu bytes at 0x%x) is not inside BAR %u", name,
-			      (unsigned long long)size, reg & PCI_MSIX_TABLE_OFFSET, bir);
+		return vfio_caps_refuse(caps, "the MSI-X %s (%llu bytes at 0x%x) is not inside BAR "
+					      "%u", name, (unsigned long long)size,
+					reg & PCI_MSIX_TABLE_OFFSET, bir);
 	return 0;
 }
 
-static int build_msix(struct caps *caps, struct cap *cap)
+static int build_msix(struct vfio_caps *caps, struct vfio_cap *cap)
 {
 	struct vfio_function *function = caps->function;
 	struct vfio_backend *backend = function->backend;
@@ -215,7 +187,7 @@ static void show_as_endpoint(struct vfio_function *function, unsigned int off, b
  * devices exist that call themselves version 2 and end there. The rest is claimed where link
  * registers are invented, up to Link Status 2.
  */
-static int build_exp(struct caps *caps, struct cap *cap)
+static int build_exp(struct vfio_caps *caps, struct vfio_cap *cap)
 {
 	struct vfio_function *function = caps->function;
 	const uint8_t *raw = caps->raw + cap->off;
@@ -228,8 +200,8 @@ static int build_exp(struct caps *caps, struct cap *cap)
 	if (error)
 		return error;
 	if (type != PCI_EXP_TYPE_ENDPOINT && type != PCI_EXP_TYPE_LEG_END && !is_integrated)
-		return refuse(caps, "is PCI Express device type %u; only endpoints can be passed "
-				    "through", type);
+		return vfio_caps_refuse(caps, "is PCI Express device type %u; only endpoints can "
+					      "be passed through", type);
 	vfio_config_set_virtual(function, cap->off, PCI_EXP_DEVCAP);
 	function->dev.exp_cap = (uint8_t)cap->off;
 	function->has_flr = le32_get(raw + PCI_EXP_DEVCAP) & PCI_EXP_DEVCAP_FLR;
@@ -244,7 +216,7 @@ static int build_exp(struct caps *caps, struct cap *cap)
 	return 0;
 }
 
-static int build_af(struct caps *caps, struct cap *cap)
+static int build_af(struct vfio_caps *caps, struct vfio_cap *cap)
 {
 	int error = take(caps, cap, PCI_CAP_AF_SIZEOF);
 
@@ -257,7 +229,7 @@ static int build_af(struct caps *caps, struct cap *cap)
 
 /* PCIe 5.0, 7.8.5 Enhanced Allocation Capability Structure: addresses fixed on the host, which mean
  * other things in the guest. */
-static int hide(struct caps *caps, struct cap *cap)
+static int hide(struct vfio_caps *caps, struct vfio_cap *cap)
 {
 	cap->hidden = true;
 	return take(caps, cap, CAP_HEADER_LEN);
@@ -266,7 +238,7 @@ static int hide(struct caps *caps, struct cap *cap)
 /* Each at most once. All others, the vendor's included, pass through but for the header. */
 static const struct {
 	uint8_t id;
-	int (*build)(struct caps *caps, struct cap *cap);
+	int (*build)(struct vfio_caps *caps, struct vfio_cap *cap);
 } cap_rules[] = {
 	{PCI_CAP_ID_PM, build_pm},
 	{PCI_CAP_ID_MSI, build_msi},
@@ -276,21 +248,29 @@ static const struct {
 	{PCI_CAP_ID_EA, hide},
 };
 
-static int build_cap(struct caps *caps, struct cap *cap)
+static int check_only(struct vfio_caps *caps, const struct vfio_cap *cap)
+{
+	for (const struct vfio_cap *other = caps->cap; other < cap; other++)
+		if (other->id == cap->id)
+			return vfio_caps_refuse(caps, "has capability %02x twice, at 0x%02x and "
+						      "0x%02x", cap->id, other->off, cap->off);
+	return 0;
+}
+
+static int build_cap(struct vfio_caps *caps, struct vfio_cap *cap)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(cap_rules); i++) {
+		int error;
+
 		if (cap_rules[i].id != cap->id)
 			continue;
-		for (const struct cap *other = caps->cap; other < cap; other++)
-			if (other->id == cap->id)
-				return refuse(caps, "has capability %02x twice, at 0x%02x and "
-						    "0x%02x", cap->id, other->off, cap->off);
-		return cap_rules[i].build(caps, cap);
+		error = check_only(caps, cap);
+		return error ? error : cap_rules[i].build(caps, cap);
 	}
 	return take(caps, cap, CAP_HEADER_LEN);
 }
 
-static int walk_caps(struct caps *caps)
+static int walk_caps(struct vfio_caps *caps)
 {
 	const uint8_t *raw = caps->raw;
 	unsigned int off = raw[PCI_CAPABILITY_LIST] & CAP_OFF_MASK;
@@ -300,22 +280,22 @@ static int walk_caps(struct caps *caps)
 		return 0;
 	for (; off; off = raw[off + PCI_CAP_LIST_NEXT] & CAP_OFF_MASK) {
 		if (off < CAP_FIRST)
-			return refuse(caps, "its capability list points to 0x%02x, into the header",
-				      off);
+			return vfio_caps_refuse(caps, "its capability list points to 0x%02x, into "
+						      "the header", off);
 		if (caps->count == CAPS_MAX)
-			return refuse(caps, "its capability list has a loop");
-		caps->cap[caps->count++] = (struct cap){raw[off], (uint16_t)off, false};
+			return vfio_caps_refuse(caps, "its capability list has a loop");
+		caps->cap[caps->count++] = (struct vfio_cap){raw[off], (uint16_t)off, false};
 	}
 	return 0;
 }
 
-static void link_caps(struct caps *caps)
+static void link_caps(struct vfio_caps *caps)
 {
 	struct pci_cfg *cfg = &caps->function->dev.cfg;
 	uint16_t link = PCI_CAPABILITY_LIST;
 
 	for (unsigned int i = 0; i < caps->count; i++) {
-		const struct cap *cap = &caps->cap[i];
+		const struct vfio_cap *cap = &caps->cap[i];
 
 		vfio_config_set_virtual(caps->function, cap->off, CAP_HEADER_LEN);
 		if (cap->hidden)
@@ -326,122 +306,10 @@ static void link_caps(struct caps *caps)
 	pci_cfg_set(cfg, link, 1, 0);
 }
 
-/* --- extended capabilities --- */
-
-/* What the guest must not see, with the bytes of its registers at most. */
-static const struct {
-	uint16_t id;
-	uint16_t len;
-	const char *reason;
-} ext_hidden[] = {
-	{PCI_EXT_CAP_ID_RCLD, PCI_CFG_SPACE_EXP_SIZE, "it describes the host's root complex"},
-	{PCI_EXT_CAP_ID_RCILC, 12, "it describes the host's root complex"},
-	{PCI_EXT_CAP_ID_RCEC, 12, "it describes the host's root complex"},
-	{PCI_EXT_CAP_ID_RCRB, 20, "it describes the host's root complex"},
-	{PCI_EXT_CAP_ID_ARI, 8, "function numbers are the guest's own"},
-	{PCI_EXT_CAP_ID_ATS, 8, "the guest has no IOMMU to translate for it"},
-	{PCI_EXT_CAP_ID_SRIOV, 64, "its virtual functions would appear on the host"},
-	{PCI_EXT_CAP_ID_MRIOV, PCI_CFG_SPACE_EXP_SIZE, "it is for fabrics shared by hosts"},
-	{PCI_EXT_CAP_ID_MCAST, 48, "its addresses would be those of the host's fabric"},
-	{PCI_EXT_CAP_ID_PRI, 16, "the guest has no IOMMU to take page requests"},
-	{PCI_EXT_CAP_ID_REBAR, 52, "the host fixes the sizes of BARs"},
-	{PCI_EXT_CAP_ID_PASID, 8, "the guest has no IOMMU to know address spaces"},
-	{0x24 /* VF Resizable BAR */, 52, "virtual functions are hidden"},
-};
-
-static const char *reason_to_hide(uint16_t id, unsigned int *ret_len)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(ext_hidden); i++) {
-		if (ext_hidden[i].id != id)
-			continue;
-		*ret_len = ext_hidden[i].len;
-		return ext_hidden[i].reason;
-	}
-	return NULL;
-}
-
-static int walk_ext_caps(struct caps *caps)
-{
-	unsigned int off = PCI_CFG_SPACE_SIZE;
-
-	caps->count = 0;
-	if (caps->cfg_size < PCI_CFG_SPACE_EXP_SIZE)
-		return 0;
-	/* No extended capability at all: zeroes, or ones from what is not really PCI Express. */
-	if (!le32_get(caps->raw + off) || le32_get(caps->raw + off) == UINT32_MAX)
-		return 0;
-	while (off) {
-		uint32_t header = le32_get(caps->raw + off);
-
-		if (off < PCI_CFG_SPACE_SIZE)
-			return refuse(caps, "its extended capability list points to 0x%03x, below "
-					    "0x%03x", off, PCI_CFG_SPACE_SIZE);
-		if (caps->count == EXT_CAPS_MAX)
-			return refuse(caps, "its extended capability list has a loop");
-		caps->cap[caps->count++] =
-			(struct cap){PCI_EXT_CAP_ID(header), (uint16_t)off, false};
-		off = PCI_EXT_CAP_NEXT(header) & EXT_OFF_MASK;
-	}
-	return 0;
-}
-
-/* The registers of a hidden capability, up to the next one that follows it, read as zero. */
-static void blank(struct caps *caps, const struct cap *cap, unsigned int len)
-{
-	unsigned int end = cap->off + len;
-
-	if (end > PCI_CFG_SPACE_EXP_SIZE)
-		end = PCI_CFG_SPACE_EXP_SIZE;
-	for (unsigned int i = 0; i < caps->count; i++)
-		if (caps->cap[i].off > cap->off && caps->cap[i].off < end)
-			end = caps->cap[i].off;
-	vfio_config_set_virtual(caps->function, cap->off, end - cap->off);
-	memset(caps->function->dev.cfg.value + cap->off, 0, end - cap->off);
-}
-
-static void hide_ext_caps(struct caps *caps)
-{
-	for (unsigned int i = 0; i < caps->count; i++) {
-		struct cap *cap = &caps->cap[i];
-		unsigned int len;
-		const char *reason = reason_to_hide(cap->id, &len);
-
-		if (!reason)
-			continue;
-		cap->hidden = true;
-		blank(caps, cap, len);
-		log_debug("vfio %s: extended capability %04x at 0x%03x is hidden: %s",
-			  caps->function->backend->name, cap->id, cap->off, reason);
-	}
-}
-
-/*
- * The list begins at 0x100 whatever is there. A hidden capability there becomes a Null one, with
- * version 0 (PCI Code and ID Assignment 1.11, Extended Capability IDs: 0000h Null Capability);
- * alone in the list, that is the all-zero header which means "none" (PCIe 5.0, 7.6.3 PCI Express
- * Extended Capability Header).
- */
-static void link_ext_caps(struct caps *caps)
-{
-	uint8_t *value = caps->function->dev.cfg.value;
-	uint32_t next = 0;
-
-	for (unsigned int i = caps->count; i-- > 0;) {
-		const struct cap *cap = &caps->cap[i];
-		uint32_t header = le32_get(caps->raw + cap->off) & 0xfffffU;
-
-		vfio_config_set_virtual(caps->function, cap->off, EXT_HEADER_LEN);
-		if (cap->hidden && cap->off != PCI_CFG_SPACE_SIZE)
-			continue;
-		le32_set(value + cap->off, (cap->hidden ? 0 : header) | next << 20);
-		next = cap->off;
-	}
-}
-
 int vfio_caps_build(struct vfio_function *function, const uint8_t *raw, unsigned int cfg_size,
 		    char *ret_why, size_t why_size)
 {
-	struct caps caps = {
+	struct vfio_caps caps = {
 		.function = function,
 		.raw = raw,
 		.cfg_size = cfg_size,
@@ -455,10 +323,5 @@ int vfio_caps_build(struct vfio_function *function, const uint8_t *raw, unsigned
 	if (error)
 		return error;
 	link_caps(&caps);
-	error = walk_ext_caps(&caps);
-	if (error)
-		return error;
-	hide_ext_caps(&caps);
-	link_ext_caps(&caps);
-	return 0;
+	return vfio_caps_build_ext(&caps);
 }

@@ -12,6 +12,11 @@
 #define ROUTES_MAX 4096 /* GSIs; KVM_MAX_IRQ_ROUTES on x86 */
 #define MSI_ROUTES_MAX (ROUTES_MAX - GSI_COUNT - ISA_IRQS)
 
+struct irq_route {
+	bool used, set;
+	struct msi_message message;
+};
+
 struct irq_chip {
 	struct kvm *kvm;
 	struct kvm_irqchip reset_chip[3]; /* PIC master, PIC slave, IOAPIC as created */
@@ -19,10 +24,7 @@ struct irq_chip {
 
 	pthread_mutex_t lock;             /* protects everything below and each irq_line.level */
 	unsigned int asserted[GSI_COUNT]; /* sources that hold the line high */
-	struct {
-		bool used, set;
-		struct msi_message message;
-	} *route; /* of GSI_COUNT + index */
+	struct irq_route *route;          /* of GSI_COUNT + index */
 	struct kvm_irq_routing *table;    /* scratch for KVM_SET_GSI_ROUTING */
 };
 
@@ -199,15 +201,19 @@ void irq_route_free(struct irq_chip *chip, int gsi)
 int irq_route_set(struct irq_chip *chip, int gsi, struct msi_message message)
 {
 	int index = gsi - GSI_COUNT;
+	struct irq_route before;
 	int error = -EINVAL;
 
 	if (index < 0 || index >= MSI_ROUTES_MAX)
 		return error;
 	pthread_mutex_lock(&chip->lock);
 	if (chip->route[index].used) {
+		before = chip->route[index];
 		chip->route[index].set = true;
 		chip->route[index].message = message;
 		error = write_routes_locked(chip);
+		if (error) /* KVM takes all or none: one that it refuses must not stay in the way */
+			chip->route[index] = before;
 	}
 	pthread_mutex_unlock(&chip->lock);
 	return error;

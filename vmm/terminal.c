@@ -8,8 +8,8 @@
 #include <termios.h>
 #include <unistd.h>
 
-#include "vmm/base/bits.h"
 #include "vmm/base/log.h"
+#include "vmm/base/thread.h"
 #include "vmm/loop.h"
 
 #define ESCAPE 0x01 /* Ctrl-A */
@@ -40,12 +40,11 @@ static void on_fatal_signal(int number)
 
 static void make_raw(void)
 {
-	static const int fatal[] = {SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL};
 	struct sigaction action = {.sa_handler = on_fatal_signal, .sa_flags = (int)SA_RESETHAND};
 	struct termios raw = saved_mode;
 
-	for (size_t i = 0; i < ARRAY_SIZE(fatal); i++)
-		sigaction(fatal[i], &action, NULL);
+	for (size_t i = 0; i < THREAD_FAULT_SIGNALS; i++)
+		sigaction(thread_fault_signals[i], &action, NULL);
 	cfmakeraw(&raw);
 	tcsetattr(STDIN_FILENO, TCSANOW, &raw);
 	log_set_raw_terminal(true);

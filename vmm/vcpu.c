@@ -14,6 +14,7 @@
 #include "vmm/base/bits.h"
 #include "vmm/base/le.h"
 #include "vmm/base/log.h"
+#include "vmm/base/thread.h"
 #include "vmm/boot.h"
 #include "vmm/bus.h"
 #include "vmm/cpuid.h"
@@ -86,6 +87,18 @@ static int create_one(struct vcpus *all, unsigned int id)
 	return vcpu->reset_state ? 0 : -errno;
 }
 
+/* Waits for `changed` have an end, which must not move when someone sets the host's clock. */
+static void init_lock(struct vcpus *all)
+{
+	pthread_condattr_t monotonic;
+
+	pthread_mutex_init(&all->lock, NULL);
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(&all->changed, &monotonic);
+	pthread_condattr_destroy(&monotonic);
+}
+
 int vcpus_create(struct kvm *kvm, unsigned int count, struct bus *port, struct bus *mmio,
 		 const struct vcpu_listener *listener, struct vcpus **ret_vcpus, char *ret_why,
 		 size_t why_size)
@@ -105,8 +118,7 @@ int vcpus_create(struct kvm *kvm, unsigned int count, struct bus *port, struct b
 	}
 	*all = (struct vcpus){.kvm = kvm, .port = port, .mmio = mmio, .listener = *listener,
 			      .count = count, .pause = true};
-	pthread_mutex_init(&all->lock, NULL);
-	pthread_cond_init(&all->changed, NULL);
+	init_lock(all);
 	for (unsigned int id = 0; id < count; id++)
 		all->vcpu[id] = (struct vcpu){.all = all, .id = id, .fd = -1};
 	for (unsigned int id = 0; id < count && !error; id++)
@@ -286,24 +298,15 @@ static void *vcpu_thread(void *opaque)
 int vcpus_start(struct vcpus *vcpus)
 {
 	struct sigaction action = {.sa_handler = on_kick};
-	const int taken[] = {KICK_SIGNAL, SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL};
-	sigset_t others, saved;
 	int error = 0;
 
 	sigaction(KICK_SIGNAL, &action, NULL);
-	/* The CPUs' threads take no signal but the kick, and those of their own faults: blocked,
-	 * they would end the program without its handler, which restores the terminal. */
-	sigfillset(&others);
-	for (size_t i = 0; i < ARRAY_SIZE(taken); i++)
-		sigdelset(&others, taken[i]);
-	pthread_sigmask(SIG_SETMASK, &others, &saved);
 	for (unsigned int id = 0; id < vcpus->count && !error; id++) {
 		struct vcpu *vcpu = &vcpus->vcpu[id];
 
-		error = -pthread_create(&vcpu->thread, NULL, vcpu_thread, vcpu);
+		error = thread_create_taking(&vcpu->thread, vcpu_thread, vcpu, KICK_SIGNAL);
 		vcpu->has_thread = !error;
 	}
-	pthread_sigmask(SIG_SETMASK, &saved, NULL);
 	return error;
 }
 
@@ -349,7 +352,7 @@ void vcpus_wait_paused(struct vcpus *vcpus)
 	vcpus_request_pause(vcpus);
 	pthread_mutex_lock(&vcpus->lock);
 	while (vcpus->paused < threads) {
-		clock_gettime(CLOCK_REALTIME, &until);
+		clock_gettime(CLOCK_MONOTONIC, &until);
 		until.tv_nsec += KICK_PERIOD_NS;
 		until.tv_sec += until.tv_nsec / SECOND_NS;
 		until.tv_nsec %= SECOND_NS;

@@ -233,6 +233,8 @@ static void test_pci_assign_reports_what_does_not_fit(void **state)
 		{1, 0, 0, {{0, 1 * GIB, 0}}},
 		{0, 0xa0, 0, {{0, 512 * MIB, 0}, {1, 4 * KIB, 0}}},
 		{1, 0, 0, {{0, 32 * KIB, IO}, {1, 32 * KIB, IO}}},
+		{1, 0, 0, {{0, 1ULL << 63, PREF}, {2, 1ULL << 63, PREF}}},
+		{1, 0, 0, {{0, 1ULL << 63, PREF}, {2, 1ULL << 63, PREF}, {4, 1 * MIB, PREF}}},
 	};
 
 	teardown(state);

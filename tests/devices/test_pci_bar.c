@@ -411,7 +411,7 @@ static void test_pci_bar_reset_unmaps(void **state)
 	struct fixture *f = *state;
 
 	pci_dev_reset(&f->fake.dev);
-	assert_int_equal(f->fake.call[f->fake.calls - 1].type, FAKE_RESET);
+	assert_int_equal(f->fake.call[f->fake.calls - 1].type, FAKE_DEV_RESET);
 	assert_int_equal(fake_pci_dev_count(&f->fake, FAKE_UNMAPPED), 4);
 	check_answers(f, 0);
 	assert_int_equal(read_cfg(f, DEV_BDF, PCI_COMMAND, 2), 0);

@@ -238,17 +238,17 @@ static void test_pci_host_secondary_bus_reset(void **state)
 	pci_host_cfg_write(f->pci.host, CHILD_BDF, PCI_INTERRUPT_LINE, 1, 0x5a);
 	set_secondary_reset(f, true);
 	set_secondary_reset(f, true);
-	assert_int_equal(fake_pci_dev_count(&f->fake, FAKE_RESET), 1);
+	assert_int_equal(fake_pci_dev_count(&f->fake, FAKE_DEV_RESET), 1);
 	assert_int_equal(pci_host_cfg_read(f->pci.host, CHILD_BDF, PCI_VENDOR_ID, 4), 0xffffffff);
 	set_secondary_reset(f, false);
-	assert_int_equal(fake_pci_dev_count(&f->fake, FAKE_RESET), 1);
+	assert_int_equal(fake_pci_dev_count(&f->fake, FAKE_DEV_RESET), 1);
 	assert_int_equal(pci_host_cfg_read(f->pci.host, CHILD_BDF, PCI_VENDOR_ID, 4), 0x56781234);
 	assert_int_equal(pci_host_cfg_read(f->pci.host, CHILD_BDF, PCI_INTERRUPT_LINE, 1), 0);
 	pthread_mutex_lock(&f->fake.dev.lock);
 	pci_dev_set_presence_locked(&f->fake.dev, PCI_COLD);
 	pthread_mutex_unlock(&f->fake.dev.lock);
 	set_secondary_reset(f, true);
-	assert_int_equal(fake_pci_dev_count(&f->fake, FAKE_RESET), 1);
+	assert_int_equal(fake_pci_dev_count(&f->fake, FAKE_DEV_RESET), 1);
 }
 
 static void test_pci_host_q35_identity(void **state)
