@@ -17,9 +17,13 @@
 #define OSC_UNRECOGNIZED_UUID 0x04
 #define OSC_UNRECOGNIZED_REVISION 0x08
 #define OSC_CAPABILITIES_MASKED 0x10
+#define OSC_CONTROL_HOTPLUG 0x01
 #define OSC_CONTROL_PME 0x04
+#define OSC_CONTROL_AER 0x08
 #define OSC_CONTROL_PCIE_CAPABILITY 0x10
-#define OSC_GRANTED (OSC_CONTROL_PME | OSC_CONTROL_PCIE_CAPABILITY)
+#define OSC_GRANTED                                                      \
+	(OSC_CONTROL_HOTPLUG | OSC_CONTROL_PME | OSC_CONTROL_AER | \
+	 OSC_CONTROL_PCIE_CAPABILITY)
 
 /* PCI Firmware 3.2, _DSM Definitions for PCI */
 #define DSM_UUID "e5c937d0-3553-4d7a-9117-ea4d19c3434d"
@@ -113,8 +117,8 @@ static void emit_osc_grant(struct aml *aml)
 /*
  * ACPI 6.3, _OSC (Operating System Capabilities). Arg0 UUID, Arg1 revision, Arg3 the capabilities
  * buffer: CDW1 query bit and status, CDW2 support, CDW3 control. Nothing is kept between calls, so
- * a query needs no path of its own. Native hotplug, AER, LTR and DPC are not granted: the root
- * ports do not emulate them.
+ * a query needs no path of its own. Standard hot plug, LTR and DPC are not granted: the root ports
+ * do not emulate them.
  */
 static void emit_osc(struct aml *aml)
 {

@@ -17,14 +17,20 @@
 struct pme {
 	bool enable;        /* Root Control: PME Interrupt Enable */
 	bool status;        /* Root Status: PME Status */
-	uint8_t requester;  /* devfn shown in Root Status; meaningful while status */
+	uint8_t requester;  /* devfn shown in Root Status; meaningful while status and not own */
 	uint64_t waiting[4]; /* devfns that are not shown yet, one bit each */
+	bool own, own_waiting; /* likewise: the port itself is shown, or not shown yet */
+	uint8_t own_devfn;  /* the port's, on bus 0 */
 };
 
 void pme_reset(struct pme *pme);
 
 /* A PME message of `devfn`. Duplicates of one shown or waiting merge. True: a new edge. */
 bool pme_message(struct pme *pme, uint8_t devfn);
+
+/* The same of the port itself, which is at `devfn` of bus 0; and what drops it while it waits. */
+bool pme_own_message(struct pme *pme, uint8_t devfn);
+void pme_own_forget(struct pme *pme);
 
 /* The guest wrote PME Interrupt Enable. True: a new edge. */
 bool pme_set_enable(struct pme *pme, bool enable);

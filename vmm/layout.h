@@ -5,7 +5,7 @@
  *   0x0000_0000  RAM, up to 3 GiB (the BIOS area 0xa0000-0xfffff is reserved in the memory map and
  *                holds the firmware tables)
  *   0xc000_0000  32-bit MMIO window of the PCI host bridge
- *   0xe000_0000  ECAM, 256 buses
+ *   0xe000_0000  ECAM, 64 buses: the slots need 17, a guest reads all there are at its boot
  *   0xfec0_0000  IOAPIC (in the kernel)
  *   0xfed5_0000  slot power controllers, one per passed slot
  *   0xfee0_0000  local APICs (in the kernel)
@@ -29,7 +29,7 @@ typedef uint64_t iova_t; /* address that a device uses for DMA; equals the gpa w
 #define MMIO32_START 0xc0000000ULL
 #define MMIO32_SIZE 0x20000000ULL
 #define ECAM_START 0xe0000000ULL
-#define ECAM_BUSES 256U
+#define ECAM_BUSES 64U
 #define ECAM_SIZE (ECAM_BUSES << 20)
 #define IOAPIC_START 0xfec00000ULL
 #define SLOT_POWER_START 0xfed50000ULL

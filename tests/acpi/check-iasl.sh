@@ -88,11 +88,13 @@ no_dsm="${dsm%% *} $other"
 slot='\_SB.PCI0.RP00'
 cases=(
 	# A query for more than we grant is masked, and told so; one for what we grant is not.
-	"$osc 1 3 (01 00 00 00 1F 00 00 00 BF 03 00 00) = 11 00 00 00 1F 00 00 00 14 00 00 00"
-	"$osc 1 3 (01 00 00 00 1F 00 00 00 14 00 00 00) = 01 00 00 00 1F 00 00 00 14 00 00 00"
+	"$osc 1 3 (01 00 00 00 1F 00 00 00 BF 03 00 00) = 11 00 00 00 1F 00 00 00 1D 00 00 00"
+	"$osc 1 3 (01 00 00 00 1F 00 00 00 1D 00 00 00) = 01 00 00 00 1F 00 00 00 1D 00 00 00"
 	# The request is handled alike.
+	"$osc 1 3 (00 00 00 00 1F 00 00 00 1D 00 00 00) = 00 00 00 00 1F 00 00 00 1D 00 00 00"
 	"$osc 1 3 (00 00 00 00 1F 00 00 00 14 00 00 00) = 00 00 00 00 1F 00 00 00 14 00 00 00"
-	"$osc 1 3 (00 00 00 00 1F 00 00 00 18 00 00 00) = 10 00 00 00 1F 00 00 00 10 00 00 00"
+	# Standard hot plug, LTR and DPC are not.
+	"$osc 1 3 (00 00 00 00 1F 00 00 00 B2 00 00 00) = 10 00 00 00 1F 00 00 00 10 00 00 00"
 	"$osc 1 3 (00 00 00 00 1F 00 00 00 00 00 00 00) = 00 00 00 00 1F 00 00 00 00 00 00 00"
 	# Unknown UUID, unknown revision: told so, and the capabilities come back as they were.
 	"$no_osc 1 3 (01 00 00 00 1F 00 00 00 BF 03 00 00) = 05 00 00 00 1F 00 00 00 BF 03 00 00"

@@ -256,7 +256,7 @@ static void test_tables_reject_what_cannot_be(void **state)
 		{ACPI_CPU_MAX + 1, 0, ECAM_SIZE, SAMPLE_GPA},
 		{1, ACPI_SLOT_MAX + 1, ECAM_SIZE, SAMPLE_GPA},
 		{1, 0, 0, SAMPLE_GPA},
-		{1, 0, ECAM_SIZE + MIB, SAMPLE_GPA},
+		{1, 0, 257 * MIB, SAMPLE_GPA},
 		{1, 0, ECAM_SIZE, SAMPLE_GPA + 32},
 		{1, 0, ECAM_SIZE, 4 * GIB},
 		{1, 0, ECAM_SIZE, 4 * GIB - SAMPLE_SIZE + 64},

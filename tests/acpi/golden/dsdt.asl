@@ -14,7 +14,7 @@ DefinitionBlock ("", "DSDT", 2, "MINIVM", "MACHINE ", 1)
             Name (_CRS, ResourceTemplate ()
             {
                 WordBusNumber (ResourceProducer, MinFixed, MaxFixed, PosDecode,
-                    0x0000, 0x0000, 0x00FF, 0x0000, 0x0100)
+                    0x0000, 0x0000, 0x003F, 0x0000, 0x0040)
                 IO (Decode16, 0x0CF8, 0x0CF8, 0x01, 0x08)
                 WordIO (ResourceProducer, MinFixed, MaxFixed, PosDecode, EntireRange,
                     0x0000, 0x1000, 0xFFFF, 0x0000, 0xF000)
@@ -169,7 +169,7 @@ DefinitionBlock ("", "DSDT", 2, "MINIVM", "MACHINE ", 1)
                     Return (Arg3)
                 }
                 CreateDWordField (Arg3, 8, CDW3)
-                Local0 = (CDW3 & 0x14)
+                Local0 = (CDW3 & 0x1D)
                 If (Local0 != CDW3)
                 {
                     CDW1 |= 0x10    // capabilities masked
@@ -220,7 +220,7 @@ DefinitionBlock ("", "DSDT", 2, "MINIVM", "MACHINE ", 1)
             Name (_CRS, ResourceTemplate ()
             {
                 IO (Decode16, 0x0600, 0x0600, 0x01, 0x80)
-                Memory32Fixed (ReadWrite, 0xE0000000, 0x10000000)
+                Memory32Fixed (ReadWrite, 0xE0000000, 0x04000000)
                 Memory32Fixed (ReadWrite, 0xFED50000, 0x0000000C)
             })
         }
