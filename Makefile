@@ -99,10 +99,18 @@ $(TESTS): $(BUILD)/tests/%: $(BUILD)/san/tests/%.o $(BUILD)/san/product.a
 
 unit-tests: $(TESTS)
 
-include guest-tests/bare/bare.mk
+# The product itself under the sanitizers, for the soak.
+SAN_OBJECTS := $(SOURCES:%.c=$(BUILD)/san/%.o)
+$(BUILD)/san/minivmm: $(SAN_OBJECTS)
+	$(say) "TEST $@"
+	$(Q)$(CC_TEST) $(SANITIZE) -o $@ $^ -lpthread
 
-check: minivmm $(BUILD)/clang/minivmm unit-tests
-	scripts/run-tests check unit
+include guest-tests/bare/bare.mk
+include guest-tests/model-gpu/model-gpu.mk tests/fuzz/fuzz.mk
+-include guest-tests/rig/iommufd.mk guest-tests/soak/soak.mk
+
+check: minivmm $(BUILD)/clang/minivmm unit-tests fuzz-programs model-gpu
+	scripts/run-tests check unit fuzz model
 
 # These run the real program: on a pseudo-terminal, on a pipe that nobody reads.
 PROGRAM_TESTS := $(patsubst %.c,$(BUILD)/%,$(sort $(wildcard tests/program/check_*.c)))
@@ -111,14 +119,15 @@ $(PROGRAM_TESTS): $(BUILD)/%: %.c Makefile | $(PACKAGES_TEST)
 	$(say) "TEST $@"
 	$(Q)$(CC_TEST) $(CPPFLAGS_OWN) -std=c11 $(WARNINGS) -O1 -g -o $@ $<
 
-test-bare: minivmm bare-guests $(PROGRAM_TESTS)
+test-bare: minivmm bare-guests model-gpu $(PROGRAM_TESTS)
 	scripts/run-tests bare
 
 test-rig: minivmm | $(PACKAGES_RIG)
 	scripts/run-tests rig $(SCENARIOS)
 
-test: minivmm $(BUILD)/clang/minivmm unit-tests bare-guests $(PROGRAM_TESTS) | $(PACKAGES_RIG)
-	scripts/run-tests check unit bare rig
+test: minivmm $(BUILD)/clang/minivmm unit-tests fuzz-programs model-gpu bare-guests \
+	$(PROGRAM_TESTS) | $(PACKAGES_RIG)
+	scripts/run-tests check unit fuzz model bare rig
 
 demo: minivmm | $(PACKAGES_RIG)
 	guest-tests/rig/demo
@@ -131,5 +140,5 @@ clean:
 
 .PHONY: all help unit-tests check test test-bare test-rig demo rig-shell clean
 .SECONDARY:
--include $(OBJECTS:.o=.d) $(CLANG_OBJECTS:.o=.d) $(TEST_OBJECTS:.o=.d) \
+-include $(OBJECTS:.o=.d) $(CLANG_OBJECTS:.o=.d) $(TEST_OBJECTS:.o=.d) $(SAN_OBJECTS:.o=.d) \
 	$(TESTS:$(BUILD)/%=$(BUILD)/san/%.d)

@@ -31,6 +31,10 @@ static const char *const op_names[FAKE_OPS] = {
 	[FAKE_EXIT] = "exit",
 	[FAKE_RESET] = "reset",
 	[FAKE_CAN_RESET] = "can_reset",
+	[FAKE_SLOT_RESET] = "slot_reset",
+	[FAKE_CAN_SLOT_RESET] = "can_slot_reset",
+	[FAKE_MAP_RAM] = "map_ram",
+	[FAKE_OBSERVE] = "observe",
 	[FAKE_CLOSE] = "close",
 };
 
@@ -77,7 +81,8 @@ static void end_low_power(struct fake_backend *fake)
 
 static bool is_allowed_engaged(enum fake_op op)
 {
-	return op == FAKE_EXIT || op == FAKE_REGION_MAP || op == FAKE_REGION_UNMAP;
+	return op == FAKE_EXIT || op == FAKE_REGION_MAP || op == FAKE_REGION_UNMAP ||
+	       op == FAKE_OBSERVE;
 }
 
 /* Takes the lock. Returns the call's record and, in `ret_error`, the injected error or 0. */
@@ -398,6 +403,58 @@ static int op_reset(struct vfio_backend *backend)
 
 	if (!error && !fake->can_reset)
 		error = -ENOTTY;
+	if (!error && fake->reset_revives)
+		fake->dead = false;
+	return finish(fake, record, error);
+}
+
+static int op_slot_reset(struct vfio_backend *backend)
+{
+	struct fake_backend *fake = fake_of(backend);
+	int error;
+	struct fake_call *record =
+		begin(fake, (struct fake_call) { .op = FAKE_SLOT_RESET }, &error);
+
+	if (!error && !fake->can_slot_reset)
+		error = -ENOTTY;
+	if (!error && fake->reset_revives)
+		fake->dead = false;
+	return finish(fake, record, error);
+}
+
+static bool op_can_slot_reset(struct vfio_backend *backend)
+{
+	struct fake_backend *fake = fake_of(backend);
+	int error;
+	struct fake_call *record =
+		begin(fake, (struct fake_call) { .op = FAKE_CAN_SLOT_RESET }, &error);
+
+	return finish(fake, record, !error && fake->can_slot_reset);
+}
+
+static int op_map_ram(struct vfio_backend *backend, const struct mem *mem, char *ret_why,
+		      size_t why_size)
+{
+	struct fake_backend *fake = fake_of(backend);
+	int error;
+	struct fake_call *record = begin(fake, (struct fake_call) { .op = FAKE_MAP_RAM }, &error);
+
+	(void)mem;
+	if (error)
+		snprintf(ret_why, why_size, "%s: no RAM", backend->name);
+	return finish(fake, record, error);
+}
+
+static int op_observe(struct vfio_backend *backend, struct vfio_observation *ret_observation)
+{
+	struct fake_backend *fake = fake_of(backend);
+	int error;
+	struct fake_call *record = begin(fake, (struct fake_call) { .op = FAKE_OBSERVE }, &error);
+
+	if (!error && !fake->tells)
+		error = -ENOTSUP;
+	if (!error)
+		*ret_observation = fake->observation;
 	return finish(fake, record, error);
 }
 
@@ -437,6 +494,10 @@ static const struct vfio_backend_ops fake_ops = {
 	.low_power = op_low_power,
 	.reset = op_reset,
 	.can_reset = op_can_reset,
+	.slot_reset = op_slot_reset,
+	.can_slot_reset = op_can_slot_reset,
+	.map_ram = op_map_ram,
+	.observe = op_observe,
 	.close = op_close,
 };
 

@@ -32,6 +32,10 @@ enum fake_op {
 	FAKE_EXIT,
 	FAKE_RESET,
 	FAKE_CAN_RESET,
+	FAKE_SLOT_RESET,
+	FAKE_CAN_SLOT_RESET,
+	FAKE_MAP_RAM,
+	FAKE_OBSERVE,
 	FAKE_CLOSE,
 	FAKE_OPS,
 };
@@ -80,6 +84,10 @@ struct fake_backend {
 	struct fake_irq irq[FAKE_IRQS];
 	unsigned int features;       /* 1 << enum vfio_low_power; all at start */
 	bool can_reset;              /* true at start */
+	bool can_slot_reset;         /* false at start */
+	bool tells;                  /* observe answers `observation`; false at start */
+	struct vfio_observation observation;
+	bool reset_revives;          /* a reset of either kind ends `dead` */
 	bool dead;                   /* every config and BAR read gives ones, ops still return 0 */
 	/* Called at the start of every op, without the lock; may be NULL. */
 	void (*hook)(struct fake_backend *fake, const struct fake_call *call);

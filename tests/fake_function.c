@@ -97,6 +97,34 @@ void fake_function_stop(struct fake_function *fake)
 	fake_backend_destroy(fake->device);
 }
 
+int fake_function_setup(void **state)
+{
+	struct fake_function *fake = calloc(1, sizeof(*fake));
+
+	must(fake, "out of memory");
+	fake_function_start(fake, fake_backend_create_gpu("0000:01:00.0", false));
+	*state = fake;
+	return 0;
+}
+
+int fake_function_setup_enabled(void **state)
+{
+	struct fake_function *fake;
+
+	fake_function_setup(state);
+	fake = *state;
+	fake_function_enable(fake, 0);
+	fake_backend_forget(fake->device);
+	return 0;
+}
+
+int fake_function_teardown(void **state)
+{
+	fake_function_stop(*state);
+	free(*state);
+	return 0;
+}
+
 uint32_t fake_function_read(struct fake_function *fake, uint16_t off, unsigned int len)
 {
 	return pci_host_cfg_read(fake->host, fake->bdf, off, len);
@@ -166,4 +194,29 @@ int fake_function_trigger(struct fake_function *fake, unsigned int index, unsign
 						       : -1;
 	pthread_mutex_unlock(&fake->device->lock);
 	return fd;
+}
+
+/* --- variants --- */
+
+void fake_variant_build(struct fake_variant *variant, struct fake_backend *device,
+			bool multifunction)
+{
+	const struct vfio_function_listener listener = {0};
+
+	*variant = (struct fake_variant){.device = device};
+	variant->error = vfio_function_create(&device->backend, 0, multifunction, &listener,
+					      &variant->function, variant->why,
+					      sizeof(variant->why));
+}
+
+void fake_variant_destroy(struct fake_variant *variant)
+{
+	if (!variant->error)
+		vfio_function_destroy(variant->function);
+	fake_backend_destroy(variant->device);
+}
+
+uint32_t fake_variant_read(const struct fake_variant *variant, uint16_t off, unsigned int len)
+{
+	return pci_cfg_read(&vfio_function_pci(variant->function)->cfg, off, len);
 }

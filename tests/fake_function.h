@@ -38,6 +38,12 @@ void fake_function_start(struct fake_function *fake, struct fake_backend *device
 /* Ends all. Aborts when something is left: a window, an irqfd, a mapped region. */
 void fake_function_stop(struct fake_function *fake);
 
+/* The fixture of most tests, for cmocka: `*state` is a struct fake_function of the sample GPU,
+ * 0000:01:00.0. _enabled: with Command set and no call recorded yet. */
+int fake_function_setup(void **state);
+int fake_function_setup_enabled(void **state);
+int fake_function_teardown(void **state);
+
 uint32_t fake_function_read(struct fake_function *fake, uint16_t off, unsigned int len);
 void fake_function_write(struct fake_function *fake, uint16_t off, unsigned int len,
 			 uint32_t value);
@@ -59,5 +65,21 @@ void fake_function_set_vector(struct fake_function *fake, unsigned int vector, u
 
 /* Triggers now: of VFIO_PCI_*_IRQ_INDEX `index`, -1 without. */
 int fake_function_trigger(struct fake_function *fake, unsigned int index, unsigned int vector);
+
+/* --- functions that are not plugged, of devices made wrong by the test --- */
+
+struct fake_variant {
+	struct fake_backend *device;
+	struct vfio_function *function; /* where `error` is 0 */
+	char why[256];
+	int error;
+};
+
+/* vfio_function_create() of `device`, which the variant then owns. */
+void fake_variant_build(struct fake_variant *variant, struct fake_backend *device,
+			bool multifunction);
+void fake_variant_destroy(struct fake_variant *variant);
+/* What the guest would see of it. */
+uint32_t fake_variant_read(const struct fake_variant *variant, uint16_t off, unsigned int len);
 
 #endif

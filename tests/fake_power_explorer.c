@@ -30,11 +30,15 @@ static size_t encode(const struct explorer *ex, const struct world *world, uint8
 		const struct power_function *fn = &power->fn[i];
 
 		key[len++] = (uint8_t)fn->state;
-		key[len++] = (uint8_t)(fn->engaged_wakeup | fn->entry_tried << 1 | fn->failed << 2);
-		key[len++] = fn->error != 0; /* which one, the machine only passes on */
+		key[len++] = (uint8_t)(fn->engaged_wakeup | fn->entry_tried << 1 | fn->failed << 2 |
+				       fn->fell << 3 | fn->exists << 4 | fn->tried << 5);
+		/* which one, the machine only passes on, but a hold's */
+		key[len++] = (uint8_t)((fn->error != 0) + (fn->error == -EAGAIN));
 	}
 	key[len++] = (uint8_t)power->phase;
-	key[len++] = (uint8_t)(power->slot_on | power->wake_reported << 1);
+	key[len++] = power->recheck;
+	key[len++] = (uint8_t)(power->slot_on | power->wake_reported << 1 |
+			       power->slot_was_reset << 2 | power->only_held << 3);
 	key[len++] = power->stage;
 	key[len++] = power->waiting;
 	key[len++] = (uint8_t)power->resends;
@@ -111,37 +115,47 @@ static struct world successor(const struct world *world, uint32_t parent, char w
 	return next;
 }
 
-static void begin_op(struct model *model, const struct power *power, enum power_event_type type,
-		     unsigned int functions)
+/* `held`: the functions that the governor holds at an _OFF or a RETRY. */
+static void begin_op(const struct explorer *ex, struct model *model, const struct power *power,
+		     enum power_event_type type, unsigned int held)
 {
 	model->op = (uint8_t)type;
 	model->from_off = !power->slot_on;
 	model->requested = type == POWER_EV_OFF || type == POWER_EV_ON;
 	if (type == POWER_EV_RESEND)
 		model->timer = 0;
-	for (unsigned int i = 0; i < functions; i++)
-		model->fn[i].off_pme = type == POWER_EV_OFF && model->fn[i].pme_enable;
-	if (type != POWER_EV_OFF || !power->slot_on)
+	model->retries = type == POWER_EV_RETRY && model->only_held;
+	for (unsigned int i = 0; i < ex->config->functions; i++) {
+		struct model_fn *fn = &model->fn[i];
+
+		fn->off_pme = (type == POWER_EV_OFF || model->retries) && fn->pme_enable;
+		fn->was_gone = fn->view == VIEW_GONE || fn->view == VIEW_RELEASED;
+		fn->held = held >> i & 1;
+	}
+	if (type == POWER_EV_ON || model_resets(model))
+		model->only_held = 0;
+	if (!model_enters(model))
 		return;
+	model->only_held = model_is_only_held(ex, model);
 	model->resends = model->resend_notifies = model->wake_reports = 0;
-	for (unsigned int i = 0; i < functions; i++)
-		model->fn[i].delivered = 0;
+	for (unsigned int i = 0; i < ex->config->functions; i++)
+		model->fn[i].delivered = model->fn[i].pme_sent = 0;
 }
 
-static void move_event(struct explorer *ex, uint32_t node, enum power_event_type type,
-		       unsigned int i, int error)
+static void move_event(struct explorer *ex, uint32_t node, struct power_event event,
+		       unsigned int held)
 {
-	struct power_event event = {.type = type, .function = (uint8_t)i, .error = error};
 	struct world next = successor(&ex->nodes[node], node, 'e', event);
-	struct model_fn *fn = &next.model.fn[i];
+	struct model_fn *fn = &next.model.fn[event.function];
+	bool is_wake = event.type == POWER_EV_WAKE;
 
-	begin_op(&next.model, &next.power, type, ex->config->functions);
-	if (type == POWER_EV_WAKE)
+	begin_op(ex, &next.model, &next.power, event.type, held);
+	if (is_wake)
 		fn->signalled = 0;
 	model_give(ex, &next, &event);
-	if (type == POWER_EV_WAKE) {
-		next.model.fn[i].delivered |= next.model.fn[i].real;
-		next.model.fn[i].real = 0;
+	if (is_wake) {
+		fn->delivered |= fn->real;
+		fn->real = 0;
 	}
 	visit(ex, &next);
 }
@@ -192,6 +206,13 @@ static void answer_exit(struct explorer *ex, struct model *model, unsigned int i
 	}
 }
 
+static void answer_check(struct model_fn *fn, int error)
+{
+	fn->checked = !error;
+	fn->unwell = error != 0;
+	fn->ever_unwell |= fn->unwell;
+}
+
 static void move_answer(struct explorer *ex, uint32_t node, int error, bool wakes_siblings)
 {
 	static const enum power_event_type types[] = {
@@ -199,6 +220,8 @@ static void move_answer(struct explorer *ex, uint32_t node, int error, bool wake
 		[POWER_DO_EXIT] = POWER_EV_EXIT_DONE,
 		[POWER_DO_CHECK] = POWER_EV_CHECK_DONE,
 		[POWER_DO_RESET] = POWER_EV_RESET_DONE,
+		[POWER_DO_RECOVER] = POWER_EV_RECOVER_DONE,
+		[POWER_DO_SLOT_RESET] = POWER_EV_SLOT_RESET_DONE,
 	};
 	const struct model *now = &ex->nodes[node].model;
 	unsigned int i = now->awaited_fn;
@@ -208,23 +231,29 @@ static void move_answer(struct explorer *ex, uint32_t node, int error, bool wake
 	struct world next = successor(&ex->nodes[node], node, 'e', event);
 	struct model_fn *fn = &next.model.fn[i];
 
-	if (now->awaited == POWER_DO_ENTRY && !error)
+	next.model.results++;
+	if (now->awaited == POWER_DO_ENTRY && error)
+		fn->refused = 1;
+	else if (now->awaited == POWER_DO_ENTRY)
 		fn->engaged = next.power.fn[i].engaged_wakeup ? ENGAGED_WAKEUP : ENGAGED_PLAIN;
-	if (now->awaited == POWER_DO_EXIT)
+	else if (now->awaited == POWER_DO_EXIT)
 		answer_exit(ex, &next.model, i, error, wakes_siblings);
-	if (now->awaited == POWER_DO_CHECK)
-		fn->checked = !error;
+	else if (now->awaited == POWER_DO_CHECK)
+		answer_check(fn, error);
 	model_give(ex, &next, &event);
 	visit(ex, &next);
 }
 
 static void moves_answer(struct explorer *ex, uint32_t node)
 {
+	/* A host may say of an entry what the governor says of a hold. */
 	static const int errors[][4] = {
-		[POWER_DO_ENTRY] = {-ENOTTY, -EINVAL, -EIO},
+		[POWER_DO_ENTRY] = {-ENOTTY, -EAGAIN, -EIO},
 		[POWER_DO_EXIT] = {-EIO},
 		[POWER_DO_CHECK] = {-ENODEV},
 		[POWER_DO_RESET] = {-EIO},
+		[POWER_DO_RECOVER] = {-EIO},
+		[POWER_DO_SLOT_RESET] = {-EBUSY},
 	};
 	uint8_t awaited = ex->nodes[node].model.awaited;
 
@@ -238,27 +267,37 @@ static void moves_answer(struct explorer *ex, uint32_t node)
 static void moves_idle(struct explorer *ex, uint32_t node)
 {
 	static const enum power_event_type free_events[] = {
-		POWER_EV_OFF, POWER_EV_ON, POWER_EV_RESET, POWER_EV_SHUTDOWN,
+		POWER_EV_ON, POWER_EV_RESET, POWER_EV_SHUTDOWN, POWER_EV_REMOVE,
 	};
+	struct power_event event = {0};
 
+	for (unsigned int held = 0; held < 1U << ex->config->functions; held++) {
+		move_event(ex, node, (struct power_event) {.type = POWER_EV_OFF}, held);
+		move_event(ex, node, (struct power_event) {.type = POWER_EV_RETRY}, held);
+	}
 	for (unsigned int i = 0; i < ARRAY_SIZE(free_events); i++)
-		move_event(ex, node, free_events[i], 0, 0);
-	if (ex->nodes[node].model.timer)
-		move_event(ex, node, POWER_EV_RESEND, 0, 0);
+		move_event(ex, node, (struct power_event) {.type = free_events[i]}, 0);
+	if (ex->nodes[node].model.timer && !ex->config->no_resend)
+		move_event(ex, node, (struct power_event) {.type = POWER_EV_RESEND}, 0);
 	for (unsigned int i = 0; i < ex->config->functions; i++) {
 		const struct world *world = &ex->nodes[node];
 
+		event.function = (uint8_t)i;
 		/* A stale signal can be about wherever the machine does not wait for one. */
+		event.type = POWER_EV_WAKE;
+		event.cause = i ? POWER_CAUSE_PME : POWER_CAUSE_UNKNOWN;
 		if (world->model.fn[i].signalled || world->power.fn[i].state != POWER_ENGAGED)
-			move_event(ex, node, POWER_EV_WAKE, i, 0);
-		move_event(ex, node, POWER_EV_HOST_ERROR, i, -EIO);
+			move_event(ex, node, event, 0);
+		event.type = POWER_EV_HOST_ERROR;
+		event.error = -EIO;
+		move_event(ex, node, event, 0);
 	}
 }
 
 /* What comes to those who do not expect it. */
 static void check_ignores(struct explorer *ex, const struct world *world)
 {
-	for (unsigned int type = 0; type <= POWER_EV_RESET_DONE; type++) {
+	for (unsigned int type = 0; type <= POWER_EV_SLOT_RESET_DONE; type++) {
 		for (unsigned int i = 0; i <= FUNCTIONS_MAX; i++) {
 			struct power_event event = {
 				.type = (enum power_event_type)type,
@@ -281,6 +320,23 @@ static void check_ignores(struct explorer *ex, const struct world *world)
 	}
 }
 
+/* What others do at any time. */
+static void moves_outside(struct explorer *ex, uint32_t node)
+{
+	for (unsigned int i = 0; i < ex->config->functions; i++) {
+		struct model_fn fn = ex->nodes[node].model.fn[i];
+
+		if (!ex->config->no_wakes) {
+			move_host_wake(ex, node, i, false);
+			move_host_wake(ex, node, i, true);
+		}
+		if (fn.view == VIEW_GONE || fn.view == VIEW_RELEASED || ex->config->no_pme)
+			continue;
+		move_pmcsr(ex, node, i, !fn.pme_enable, fn.pme_status);
+		move_pmcsr(ex, node, i, fn.pme_enable, false);
+	}
+}
+
 static void expand(struct explorer *ex, uint32_t node)
 {
 	if (!ex->quiet)
@@ -291,23 +347,20 @@ static void expand(struct explorer *ex, uint32_t node)
 		moves_answer(ex, node);
 	else
 		moves_idle(ex, node);
-	for (unsigned int i = 0; i < ex->config->functions; i++) {
-		struct model_fn fn = ex->nodes[node].model.fn[i];
-
-		move_host_wake(ex, node, i, false);
-		move_host_wake(ex, node, i, true);
-		if (fn.view == VIEW_GONE)
-			continue;
-		move_pmcsr(ex, node, i, !fn.pme_enable, fn.pme_status);
-		move_pmcsr(ex, node, i, fn.pme_enable, false);
-	}
+	moves_outside(ex, node);
 }
 
 static void print_trace(const struct explorer *ex)
 {
 	static const char *const names[] = {
-		"OFF", "ON", "WAKE", "RESET", "SHUTDOWN", "HOST_ERROR", "RESEND",
-		"ENTRY_DONE", "EXIT_DONE", "CHECK_DONE", "RESET_DONE",
+		[POWER_EV_OFF] = "OFF", [POWER_EV_ON] = "ON", [POWER_EV_WAKE] = "WAKE",
+		[POWER_EV_RESET] = "RESET", [POWER_EV_SHUTDOWN] = "SHUTDOWN",
+		[POWER_EV_REMOVE] = "REMOVE", [POWER_EV_HOST_ERROR] = "HOST_ERROR",
+		[POWER_EV_RESEND] = "RESEND", [POWER_EV_RETRY] = "RETRY",
+		[POWER_EV_ENTRY_DONE] = "ENTRY_DONE",
+		[POWER_EV_EXIT_DONE] = "EXIT_DONE", [POWER_EV_CHECK_DONE] = "CHECK_DONE",
+		[POWER_EV_RESET_DONE] = "RESET_DONE", [POWER_EV_RECOVER_DONE] = "RECOVER_DONE",
+		[POWER_EV_SLOT_RESET_DONE] = "SLOT_RESET_DONE",
 	};
 	const struct world *world = &ex->broken_in;
 
@@ -332,6 +385,8 @@ enum rule power_explore(const struct power_config *config, power_step_fn step, b
 
 	memset(&start, 0, sizeof(start));
 	memcpy(start.power.fn, config->fn, sizeof(config->fn));
+	start.power.reset = config->reset;
+	start.power.can_slot_reset = config->can_slot_reset;
 	power_init(&start.power);
 	start.model.op = start.model.awaited = OP_NONE;
 	ex.nodes = malloc(ex.cap * sizeof(*ex.nodes));
@@ -342,8 +397,8 @@ enum rule power_explore(const struct power_config *config, power_step_fn step, b
 	for (uint32_t i = 0; i < ex.count && !ex.broken; i++)
 		expand(&ex, i);
 	if (!quiet)
-		printf("# %s: %u states, at most %u actions in a step\n", config->name, ex.count,
-		       ex.most_actions);
+		printf("# %s: %u states, at most %u actions in a step, %u results in an "
+		       "operation\n", config->name, ex.count, ex.most_actions, ex.most_results);
 	if (!quiet && ex.broken)
 		print_trace(&ex);
 	free(ex.nodes);

@@ -1,6 +1,7 @@
 #include "vfio/abi.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -137,4 +138,54 @@ void vfio_low_power_request(enum vfio_low_power feature, bool probe, int wakeup_
 				     (probe ? VFIO_DEVICE_FEATURE_PROBE : 0);
 	if (payload)
 		memcpy(ret_request->bytes + head, &wakeup, sizeof(wakeup));
+}
+
+/* Is it a function of the slot of "0000:01:00.0"? */
+static bool is_in_slot(const struct vfio_pci_dependent_device *device, const char *bdf)
+{
+	char slot[sizeof("0000:01:00.")];
+
+	snprintf(slot, sizeof(slot), "%04x:%02x:%02x.", device->segment, device->bus,
+		 device->devfn >> 3);
+	return !strncmp(slot, bdf, sizeof(slot) - 1);
+}
+
+static void add_group(struct vfio_hot_reset *reset, int group)
+{
+	for (unsigned int i = 0; i < reset->groups; i++)
+		if (reset->group[i] == group)
+			return;
+	reset->group[reset->groups++] = group;
+}
+
+void vfio_hot_reset_parse(const union vfio_hot_reset_answer *answer, const char *bdf,
+			  struct vfio_hot_reset *ret_reset)
+{
+	struct vfio_hot_reset reset = {.devices = answer->info.count};
+
+	*ret_reset = (struct vfio_hot_reset){0};
+	if (reset.devices > VFIO_HOT_RESET_DEVICES)
+		return;
+	for (unsigned int i = 0; i < reset.devices; i++) {
+		struct vfio_pci_dependent_device device;
+
+		memcpy(&device, answer->bytes + sizeof(answer->info) + i * sizeof(device),
+		       sizeof(device));
+		if (!is_in_slot(&device, bdf))
+			return;
+		add_group(&reset, (int)device.group_id);
+	}
+	*ret_reset = reset;
+}
+
+void vfio_hot_reset_request(const int *fds, unsigned int count,
+			    union vfio_hot_reset_request *ret_request)
+{
+	size_t head = sizeof(struct vfio_pci_hot_reset);
+
+	memset(ret_request, 0, sizeof(*ret_request));
+	ret_request->reset.argsz = (uint32_t)(head + count * sizeof(int32_t));
+	ret_request->reset.count = count;
+	if (count)
+		memcpy(ret_request->bytes + head, fds, count * sizeof(int32_t));
 }

@@ -36,4 +36,31 @@ union vfio_feature_request {
 void vfio_low_power_request(enum vfio_low_power feature, bool probe, int wakeup_fd,
 			    union vfio_feature_request *ret_request);
 
+/* The answer to VFIO_DEVICE_GET_PCI_HOT_RESET_INFO, with room for the functions of one slot. */
+#define VFIO_HOT_RESET_DEVICES 8U
+union vfio_hot_reset_answer {
+	struct vfio_pci_hot_reset_info info;
+	uint8_t bytes[sizeof(struct vfio_pci_hot_reset_info) +
+		      VFIO_HOT_RESET_DEVICES * sizeof(struct vfio_pci_dependent_device)];
+};
+
+/* Who takes part in a hot reset. */
+struct vfio_hot_reset {
+	unsigned int devices; /* 0: it would reset others than this slot's, or cannot be */
+	unsigned int groups;  /* different ones */
+	int group[VFIO_HOT_RESET_DEVICES]; /* numbers; of use where groups are open */
+};
+
+/* Reads the answer for the device `bdf` ("0000:01:00.0"): all that is reset must be of its slot. */
+void vfio_hot_reset_parse(const union vfio_hot_reset_answer *answer, const char *bdf,
+			  struct vfio_hot_reset *ret_reset);
+
+/* The argument of VFIO_DEVICE_PCI_HOT_RESET with `count` open groups. */
+union vfio_hot_reset_request {
+	struct vfio_pci_hot_reset reset;
+	uint8_t bytes[sizeof(struct vfio_pci_hot_reset) + VFIO_HOT_RESET_DEVICES * sizeof(int32_t)];
+};
+void vfio_hot_reset_request(const int *fds, unsigned int count,
+			    union vfio_hot_reset_request *ret_request);
+
 #endif

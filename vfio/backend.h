@@ -1,9 +1,12 @@
 /*
- * A host back end: one function of a real (or modelled) device, as the host's VFIO offers it. The
- * kernel's group/container back end is vfio/backend_group.c; tests bring tests/fake_backend.c;
- * vfio/backend_fault.c wraps one and injects failures.
+ * A host back end: one function of a real (or modelled) device, as the host's VFIO offers it: the
+ * kernel's by group and container (vfio/backend_group.c) or by iommufd (vfio/backend_cdev.c), or
+ * another process by the vfio-user protocol (vfio/backend_user.c). Tests bring
+ * tests/fake_backend.c; vfio/backend_fault.c wraps one and injects failures; vfio/backend_gone.c
+ * stands where a device was given back.
  *
- * Every op may wake a sleeping device, except mmap/munmap; so none is called while the power state
+ * Every op may wake a sleeping device, except region_map, region_unmap and observe; so none is
+ * called while the power state
  * machine (vfio/power.h) holds the function engaged. Ops return 0 (or a count) or negative errno.
  * Thread: any, one at a time per function (the caller holds the function's device lock, or is the
  * slot's power thread while the function is not present for the guest).
@@ -19,6 +22,7 @@
 
 #include "vmm/base/range.h"
 
+struct mem;
 struct vfio_backend;
 
 /* A region of the device: a BAR, the ROM or config space (VFIO_PCI_*_REGION_INDEX). */
@@ -35,6 +39,15 @@ enum vfio_low_power {
 	VFIO_LOW_POWER_ENTRY,
 	VFIO_LOW_POWER_ENTRY_WITH_WAKEUP,
 	VFIO_LOW_POWER_EXIT,
+};
+
+/* What the host says of a function without touching it. */
+struct vfio_observation {
+	char power_state[16];  /* of the host's PCI core: "D0", "D3hot", "D3cold", "unknown" */
+	bool suspended;        /* run-time power management has it suspended now */
+	uint64_t suspended_us; /* in all, since the host started */
+	bool counts_wakeups;   /* `wakeups` means something */
+	uint64_t wakeups;      /* wake-up events (PME) that the host attributed to it */
 };
 
 struct vfio_backend_ops {
@@ -69,12 +82,24 @@ struct vfio_backend_ops {
 	/* Function reset. -ENOTTY: the function has no reset of its own. */
 	int (*reset)(struct vfio_backend *backend);
 	bool (*can_reset)(struct vfio_backend *backend);
+	/* Hot reset of the whole slot, all functions at once; none may be engaged. The host keeps
+	 * config space and routed interrupts. -ENOTTY: the host cannot, or would reset devices
+	 * that are not this slot's (can_slot_reset, fixed when opened, is then false). */
+	int (*slot_reset)(struct vfio_backend *backend);
+	bool (*can_slot_reset)(struct vfio_backend *backend);
+
+	/* Makes all guest RAM reachable for the device's DMA, at iova = gpa; once for everything
+	 * that shares an IOMMU. On failure a sentence in `ret_why` and negative errno. */
+	int (*map_ram)(struct vfio_backend *backend, const struct mem *mem, char *ret_why,
+		       size_t why_size);
+	/* -ENOTSUP: this host tells nothing. Never wakes, never blocks long. */
+	int (*observe)(struct vfio_backend *backend, struct vfio_observation *ret_observation);
 	void (*close)(struct vfio_backend *backend);
 };
 
 struct vfio_backend {
 	const struct vfio_backend_ops *ops;
-	char name[32]; /* "0000:01:00.0" */
+	char name[48]; /* "0000:01:00.0" */
 };
 
 #endif

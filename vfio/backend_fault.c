@@ -135,6 +135,35 @@ static bool fault_can_reset(struct vfio_backend *backend)
 	return inner->ops->can_reset(inner);
 }
 
+static int fault_slot_reset(struct vfio_backend *backend)
+{
+	struct vfio_backend *inner = inner_of(backend);
+
+	return inner->ops->slot_reset(inner);
+}
+
+static bool fault_can_slot_reset(struct vfio_backend *backend)
+{
+	struct vfio_backend *inner = inner_of(backend);
+
+	return inner->ops->can_slot_reset(inner);
+}
+
+static int fault_map_ram(struct vfio_backend *backend, const struct mem *mem, char *ret_why,
+			 size_t why_size)
+{
+	struct vfio_backend *inner = inner_of(backend);
+
+	return inner->ops->map_ram(inner, mem, ret_why, why_size);
+}
+
+static int fault_observe(struct vfio_backend *backend, struct vfio_observation *ret_observation)
+{
+	struct vfio_backend *inner = inner_of(backend);
+
+	return inner->ops->observe(inner, ret_observation);
+}
+
 static void fault_close(struct vfio_backend *backend)
 {
 	struct vfio_backend *inner = inner_of(backend);
@@ -158,6 +187,10 @@ static const struct vfio_backend_ops fault_ops = {
 	.low_power = fault_low_power,
 	.reset = fault_reset,
 	.can_reset = fault_can_reset,
+	.slot_reset = fault_slot_reset,
+	.can_slot_reset = fault_can_slot_reset,
+	.map_ram = fault_map_ram,
+	.observe = fault_observe,
 	.close = fault_close,
 };
 

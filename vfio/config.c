@@ -260,6 +260,23 @@ void vfio_config_sync_command(struct vfio_function *function)
 		function->command = command;
 }
 
+/* The host's kernel puts a device into D3hot on a write of PMCSR by VFIO, which takes ten
+ * milliseconds, and shuts its BARs until it is back (Linux, vfio_pci_config.c,
+ * vfio_pm_config_write()). */
+void vfio_config_sync_power(struct vfio_function *function)
+{
+	struct pci_dev *dev = &function->dev;
+	uint8_t state = (uint8_t)pci_dev_power_state(dev);
+	uint8_t bytes[2];
+
+	if (!function->forwards_d3hot || !function->awake || state == function->power_state)
+		return;
+	le16_set(bytes, state);
+	if (!vfio_function_write(function, VFIO_PCI_CONFIG_REGION_INDEX,
+				 dev->pm_cap + PCI_PM_CTRL, bytes, sizeof(bytes)))
+		function->power_state = state;
+}
+
 static void note_pme(struct vfio_function *function)
 {
 	uint32_t pmcsr = pci_cfg_read(&function->dev.cfg, function->dev.pm_cap + PCI_PM_CTRL, 2);
@@ -306,6 +323,8 @@ void vfio_config_changed(struct pci_dev *dev, uint16_t off, unsigned int len, ui
 		return;
 	}
 	forward(function, off, len, value);
+	if (dev->pm_cap && meets(off, len, dev->pm_cap + PCI_PM_CTRL, 2))
+		vfio_config_sync_power(function);
 	if (meets(off, len, PCI_COMMAND, 2))
 		vfio_config_sync_command(function);
 	if (dev->msi.cap && meets(off, len, dev->msi.cap, PCI_MSI_PENDING_64))

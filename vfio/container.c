@@ -1,182 +1,184 @@
 #include "vfio/container.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/vfio.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/resource.h>
-#include <unistd.h>
 
+#include "vfio/explain.h"
 #include "vfio/host.h"
-#include "vfio/vfio.h"
+#include "vfio/iommufd.h"
+#include "vfio/syscalls.h"
 #include "vmm/base/bits.h"
 #include "vmm/base/log.h"
 #include "vmm/layout.h"
 #include "vmm/mem.h"
 
 #define CONTAINER_PATH "/dev/vfio/vfio"
-#define GROUPS_MAX (SLOT_MAX * HOST_FUNCTIONS)
+#define FILES_MAX (SLOT_MAX * HOST_FUNCTIONS)
 
-struct group {
-	int number;
+/* What keeps the container open: a group, or the node of a device. */
+struct file {
+	int number; /* of the group; -1: a node */
 	int fd;
 	unsigned int users;
 };
 
 struct vfio_container {
-	int fd; /* -1: closed, no groups */
+	const struct vfio_syscalls *sys;
+	enum vfio_backend_kind kind; /* what the user said */
+	void (*closing)(void *opaque, int fd);
+	void *closing_opaque;
+
+	pthread_mutex_t lock; /* protects the rest */
+	enum vfio_backend_kind chosen; /* AUTO: nothing yet */
+	int fd; /* of /dev/vfio/vfio; -1: closed, no groups */
+	struct iommufd iommufd;
 	bool ram_mapped;
-	unsigned int groups;
-	struct group group[GROUPS_MAX];
+	unsigned int files;
+	struct file file[FILES_MAX];
 };
 
-/*
- * What each step's errors mean and what helps, as Linux 6.1 returns them (drivers/vfio/vfio_main.c,
- * container.c, vfio_iommu_type1.c, pci/vfio_pci_core.c). Error 0: any other, told by its name.
- */
-static const struct {
-	enum vfio_step step;
-	int error;
-	const char *before, *after;
-} sentences[] = {
-	{VFIO_STEP_OPEN_CONTAINER, ENOENT, "",
-	 " is missing: load VFIO as root, modprobe -a vfio-pci vfio_iommu_type1"},
-	{VFIO_STEP_OPEN_CONTAINER, ENODEV, "",
-	 " has no driver: load VFIO as root, modprobe -a vfio-pci vfio_iommu_type1"},
-	{VFIO_STEP_OPEN_CONTAINER, EACCES, "no permission on ",
-	 ": everybody may have it, as root chmod 0666 /dev/vfio/vfio"},
-	{VFIO_STEP_OPEN_CONTAINER, 0, "cannot open ", ""},
-
-	{VFIO_STEP_CHECK_VERSION, 0, "", " speaks another version of VFIO than Linux's first"},
-
-	{VFIO_STEP_OPEN_GROUP, ENOENT, "",
-	 " is missing although its devices are bound to vfio-pci: is devtmpfs mounted on /dev?"},
-	{VFIO_STEP_OPEN_GROUP, EACCES, "no permission on ",
-	 ": chown it to your user as root, or run minivmm as root"},
-	{VFIO_STEP_OPEN_GROUP, EBUSY, "",
-	 " is in use by another program: as root, fuser -v /dev/vfio/* names it"},
-	{VFIO_STEP_OPEN_GROUP, 0, "cannot open ", ""},
-
-	{VFIO_STEP_CHECK_VIABLE, EPERM, "the kernel says that the IOMMU group of ",
-	 " is not viable: a driver of the host or another program holds one of its devices"},
-	{VFIO_STEP_CHECK_VIABLE, 0, "cannot ask the status of ", ""},
-
-	{VFIO_STEP_ADD_GROUP, EPERM, "the kernel does not give us the IOMMU group of ",
-	 ": a driver of the host holds one of its devices, or it lacks interrupt remapping (see "
-	 "dmesg)"},
-	{VFIO_STEP_ADD_GROUP, EBUSY, "the IOMMU group of ",
-	 " is attached elsewhere: another program uses one of its devices"},
-	{VFIO_STEP_ADD_GROUP, 0, "cannot add to the container: ", ""},
-
-	{VFIO_STEP_SET_IOMMU, ENODEV, "no IOMMU driver of VFIO for ",
-	 ": load it as root, modprobe vfio_iommu_type1"},
-	{VFIO_STEP_SET_IOMMU, EPERM, "no interrupt remapping for ",
-	 ": switch it on in the firmware set-up or, where every guest is trusted, "
-	 "echo Y >/sys/module/vfio_iommu_type1/parameters/allow_unsafe_interrupts"},
-	{VFIO_STEP_SET_IOMMU, 0, "cannot attach the IOMMU to ", ""},
-
-	{VFIO_STEP_OPEN_DEVICE, ENODEV, "VFIO does not have ",
-	 ": it was unbound from vfio-pci a moment ago"},
-	{VFIO_STEP_OPEN_DEVICE, EACCES, "VFIO does not give out ",
-	 ": it is a virtual function whose token is needed, which minivmm cannot give"},
-	{VFIO_STEP_OPEN_DEVICE, EAGAIN, "",
-	 " cannot be reset now, something else on the host holds it: try again"},
-	{VFIO_STEP_OPEN_DEVICE, EIO, "",
-	 " does not wake up: it may be lost until the host's next power cycle (see dmesg)"},
-	{VFIO_STEP_OPEN_DEVICE, 0, "VFIO does not give out ", ""},
-
-	{VFIO_STEP_READ_DEVICE, ENOTTY, "", " is not a PCI device in the eyes of VFIO"},
-	{VFIO_STEP_READ_DEVICE, EIO, "",
-	 " does not wake up: it may be lost until the host's next power cycle (see dmesg)"},
-	{VFIO_STEP_READ_DEVICE, 0, "VFIO does not describe ", ""},
-};
-
-void vfio_explain(enum vfio_step step, const char *what, int error, char *ret_why, size_t why_size)
-{
-	for (unsigned int i = 0; i < ARRAY_SIZE(sentences); i++) {
-		if (sentences[i].step != step)
-			continue;
-		if (sentences[i].error && sentences[i].error != -error)
-			continue;
-		snprintf(ret_why, why_size, "%s%s%s%s%s", sentences[i].before, what,
-			 sentences[i].after, sentences[i].error ? "" : ": ",
-			 sentences[i].error ? "" : strerror(-error));
-		return;
-	}
-}
-
-void vfio_explain_map(int error, uint64_t gpa, uint64_t size, uint64_t need, uint64_t limit,
-		      char *ret_why, size_t why_size)
-{
-	unsigned long long need_kib = align_up(need, KIB) / KIB;
-
-	if ((error == -ENOMEM || error == -EPERM) && need > limit)
-		snprintf(ret_why, why_size,
-			 "the limit on locked memory is %llu KiB, but DMA locks all guest RAM, "
-			 "%llu KiB: run sudo prlimit --pid $$ --memlock=unlimited in this shell or "
-			 "give less --memory", (unsigned long long)(limit / KIB), need_kib);
-	else if (error == -ENOMEM)
-		snprintf(ret_why, why_size,
-			 "the host has too little free memory to lock all guest RAM for DMA, "
-			 "%llu KiB: stop something else or give less --memory", need_kib);
-	else
-		snprintf(ret_why, why_size,
-			 "the host's IOMMU does not map guest RAM at 0x%llx to 0x%llx: %s%s",
-			 (unsigned long long)gpa, (unsigned long long)(gpa + size - 1),
-			 strerror(-error), error == -EINVAL ?
-			 " (it lacks or reserves some of these addresses: try less --memory)" : "");
-}
-
-struct vfio_container *vfio_container_create(void)
+struct vfio_container *vfio_container_create_on(enum vfio_backend_kind kind,
+						const struct vfio_syscalls *sys)
 {
 	struct vfio_container *container = calloc(1, sizeof(*container));
 
-	if (container)
-		container->fd = -1;
+	if (!container)
+		return NULL;
+	container->sys = sys;
+	container->kind = container->chosen = kind;
+	container->fd = -1;
+	iommufd_init(&container->iommufd, sys);
+	pthread_mutex_init(&container->lock, NULL);
 	return container;
 }
 
-/* Once no group is left the kernel has dropped IOMMU and mappings: start from nothing. */
+struct vfio_container *vfio_container_create(enum vfio_backend_kind kind)
+{
+	return vfio_container_create_on(kind, &vfio_kernel_syscalls);
+}
+
+const struct vfio_syscalls *vfio_container_syscalls(const struct vfio_container *container)
+{
+	return container->sys;
+}
+
+void vfio_container_listen(struct vfio_container *container,
+			   void (*closing)(void *opaque, int fd), void *opaque)
+{
+	container->closing = closing;
+	container->closing_opaque = opaque;
+}
+
+/* Once no file is left the kernel has dropped IOMMU and mappings: start from nothing. */
 static void close_when_empty(struct vfio_container *container)
 {
-	if (container->groups || container->fd < 0)
+	if (container->files)
 		return;
-	close(container->fd);
+	iommufd_close(&container->iommufd);
+	if (container->fd >= 0)
+		container->sys->close(container->fd);
 	container->fd = -1;
 	container->ram_mapped = false;
+}
+
+static void close_file(struct vfio_container *container, struct file *file)
+{
+	if (container->closing)
+		container->closing(container->closing_opaque, file->fd);
+	container->sys->close(file->fd);
+	*file = container->file[--container->files];
+	close_when_empty(container);
 }
 
 void vfio_container_destroy(struct vfio_container *container)
 {
 	if (!container)
 		return;
-	while (container->groups)
-		close(container->group[--container->groups].fd);
-	close_when_empty(container);
+	while (container->files)
+		close_file(container, &container->file[container->files - 1]);
+	pthread_mutex_destroy(&container->lock);
 	free(container);
 }
 
-static int fail(enum vfio_step step, const char *what, int error, char *ret_why, size_t why_size)
+static struct file *add_file(struct vfio_container *container, int number, int fd)
 {
-	vfio_explain(step, what, error, ret_why, why_size);
-	return error;
+	struct file *file = &container->file[container->files++];
+
+	*file = (struct file){.number = number, .fd = fd, .users = 1};
+	return file;
+}
+
+bool vfio_container_file(struct vfio_container *container, unsigned int index, int *ret_fd)
+{
+	bool found;
+
+	pthread_mutex_lock(&container->lock);
+	found = index < container->files;
+	if (found)
+		*ret_fd = container->file[index].fd;
+	pthread_mutex_unlock(&container->lock);
+	return found;
+}
+
+static void node_path(const struct host_function *fn, char *ret_path, size_t size)
+{
+	snprintf(ret_path, size, "/dev/vfio/devices/vfio%d", fn->node);
+}
+
+/* May both files be opened; or, where groups are not to be had, are they there? */
+static bool prefers_iommufd(const struct vfio_container *container, const struct host_function *fn)
+{
+	const struct vfio_syscalls *sys = container->sys;
+	char path[48];
+
+	if (fn->node < 0)
+		return false;
+	node_path(fn, path, sizeof(path));
+	if (sys->may_open(IOMMUFD_PATH) && sys->may_open(path))
+		return true;
+	return sys->exists(IOMMUFD_PATH) && sys->exists(path) && !sys->exists(CONTAINER_PATH);
+}
+
+int vfio_container_choose(struct vfio_container *container, const struct host_function *fn,
+			  char *ret_why, size_t why_size)
+{
+	enum vfio_backend_kind chosen;
+
+	pthread_mutex_lock(&container->lock);
+	if (container->chosen == VFIO_BACKEND_AUTO)
+		container->chosen = prefers_iommufd(container, fn) ? VFIO_BACKEND_IOMMUFD :
+			VFIO_BACKEND_GROUP;
+	chosen = container->chosen;
+	pthread_mutex_unlock(&container->lock);
+	if (chosen == VFIO_BACKEND_IOMMUFD && container->kind == VFIO_BACKEND_AUTO &&
+	    !prefers_iommufd(container, fn)) {
+		snprintf(ret_why, why_size, "%s has no node below /dev/vfio/devices that may be "
+			 "opened, but what was opened before it is used by iommufd, and all must "
+			 "be: --vfio-backend group takes all by their groups", fn->name);
+		return -EINVAL;
+	}
+	return (int)chosen;
 }
 
 static int open_container(struct vfio_container *container, char *ret_why, size_t why_size)
 {
-	int fd;
+	int fd, version;
 
 	if (container->fd >= 0)
 		return 0;
-	fd = open(CONTAINER_PATH, O_RDWR | O_CLOEXEC);
+	fd = container->sys->open(CONTAINER_PATH);
 	if (fd < 0)
-		return fail(VFIO_STEP_OPEN_CONTAINER, CONTAINER_PATH, -errno, ret_why, why_size);
-	if (ioctl(fd, VFIO_GET_API_VERSION) != VFIO_API_VERSION) {
-		close(fd);
-		return fail(VFIO_STEP_CHECK_VERSION, CONTAINER_PATH, -EPROTO, ret_why, why_size);
+		return vfio_fail(VFIO_STEP_OPEN_CONTAINER, CONTAINER_PATH, fd, ret_why, why_size);
+	version = container->sys->ioctl(fd, VFIO_GET_API_VERSION, NULL);
+	if (version != VFIO_API_VERSION) {
+		container->sys->close(fd);
+		return vfio_fail(VFIO_STEP_CHECK_VERSION, CONTAINER_PATH, -EPROTO, ret_why,
+				 why_size);
 	}
 	container->fd = fd;
 	return 0;
@@ -187,24 +189,30 @@ static int open_container(struct vfio_container *container, char *ret_why, size_
 static int attach_group(struct vfio_container *container, const char *path, int fd,
 			char *ret_why, size_t why_size)
 {
+	const struct vfio_syscalls *sys = container->sys;
 	struct vfio_group_status status = {.argsz = sizeof(status)};
+	int r = sys->ioctl(fd, VFIO_GROUP_GET_STATUS, &status);
 
-	if (ioctl(fd, VFIO_GROUP_GET_STATUS, &status) < 0)
-		return fail(VFIO_STEP_CHECK_VIABLE, path, -errno, ret_why, why_size);
-	if (!(status.flags & VFIO_GROUP_FLAGS_VIABLE))
-		return fail(VFIO_STEP_CHECK_VIABLE, path, -EPERM, ret_why, why_size);
-	if (ioctl(fd, VFIO_GROUP_SET_CONTAINER, &container->fd) < 0)
-		return fail(VFIO_STEP_ADD_GROUP, path, -errno, ret_why, why_size);
-	if (!container->groups && ioctl(container->fd, VFIO_SET_IOMMU, VFIO_TYPE1v2_IOMMU) < 0)
-		return fail(VFIO_STEP_SET_IOMMU, path, -errno, ret_why, why_size);
+	if (r == 0 && !(status.flags & VFIO_GROUP_FLAGS_VIABLE))
+		r = -EPERM;
+	if (r < 0)
+		return vfio_fail(VFIO_STEP_CHECK_VIABLE, path, r, ret_why, why_size);
+	r = sys->ioctl(fd, VFIO_GROUP_SET_CONTAINER, &container->fd);
+	if (r < 0)
+		return vfio_fail(VFIO_STEP_ADD_GROUP, path, r, ret_why, why_size);
+	if (!container->files) /* VFIO_SET_IOMMU takes its argument as the value itself */
+		r = sys->ioctl(container->fd, VFIO_SET_IOMMU,
+			       (void *)(uintptr_t)VFIO_TYPE1v2_IOMMU);
+	if (r < 0)
+		return vfio_fail(VFIO_STEP_SET_IOMMU, path, r, ret_why, why_size);
 	return 0;
 }
 
-static struct group *find_group(struct vfio_container *container, int number)
+static struct file *find_group(struct vfio_container *container, int number)
 {
-	for (unsigned int i = 0; i < container->groups; i++)
-		if (container->group[i].number == number)
-			return &container->group[i];
+	for (unsigned int i = 0; i < container->files; i++)
+		if (container->file[i].number == number)
+			return &container->file[i];
 	return NULL;
 }
 
@@ -214,61 +222,122 @@ static int open_group(struct vfio_container *container, int number, char *ret_wh
 	char path[32];
 	int fd, r;
 
-	snprintf(path, sizeof(path), "/dev/vfio/%d", number);
-	fd = open(path, O_RDWR | O_CLOEXEC);
-	if (fd < 0)
-		return fail(VFIO_STEP_OPEN_GROUP, path, -errno, ret_why, why_size);
-	r = attach_group(container, path, fd, ret_why, why_size);
-	if (r < 0) {
-		close(fd); /* leaves the container by itself */
+	if (container->files == FILES_MAX)
+		return vfio_fail(VFIO_STEP_ADD_GROUP, "too many groups", -ENOSPC, ret_why,
+				 why_size);
+	r = open_container(container, ret_why, why_size);
+	if (r < 0)
 		return r;
+	snprintf(path, sizeof(path), "/dev/vfio/%d", number);
+	fd = container->sys->open(path);
+	if (fd < 0) {
+		r = vfio_fail(VFIO_STEP_OPEN_GROUP, path, fd, ret_why, why_size);
+	} else {
+		r = attach_group(container, path, fd, ret_why, why_size);
+		if (r < 0)
+			container->sys->close(fd); /* leaves the container by itself */
 	}
-	return fd;
+	if (r < 0)
+		close_when_empty(container);
+	return r < 0 ? r : fd;
 }
 
 int vfio_container_get_group(struct vfio_container *container, int number, int *ret_fd,
 			     char *ret_why, size_t why_size)
 {
-	struct group *group = find_group(container, number);
-	int r;
+	struct file *file;
+	int r = 0;
 
-	if (!group) {
-		if (container->groups == GROUPS_MAX)
-			return fail(VFIO_STEP_ADD_GROUP, "too many groups", -ENOSPC, ret_why,
-				    why_size);
-		r = open_container(container, ret_why, why_size);
-		if (r < 0)
-			return r;
+	pthread_mutex_lock(&container->lock);
+	file = find_group(container, number);
+	if (file) {
+		file->users++;
+	} else {
 		r = open_group(container, number, ret_why, why_size);
-		if (r < 0) {
-			close_when_empty(container);
-			return r;
-		}
-		group = &container->group[container->groups++];
-		*group = (struct group){.number = number, .fd = r};
+		if (r >= 0)
+			file = add_file(container, number, r);
 	}
-	group->users++;
-	*ret_fd = group->fd;
-	return 0;
+	if (file)
+		*ret_fd = file->fd;
+	pthread_mutex_unlock(&container->lock);
+	return r < 0 ? r : 0;
 }
 
 void vfio_container_put_group(struct vfio_container *container, int number)
 {
-	struct group *group = find_group(container, number);
+	struct file *file;
 
-	if (!group || --group->users)
-		return;
-	close(group->fd);
-	*group = container->group[--container->groups];
-	close_when_empty(container);
+	pthread_mutex_lock(&container->lock);
+	file = find_group(container, number);
+	if (file && --file->users == 0)
+		close_file(container, file);
+	pthread_mutex_unlock(&container->lock);
 }
 
-bool vfio_container_group(const struct vfio_container *container, unsigned int index, int *ret_fd)
+int vfio_container_group_fd(struct vfio_container *container, int number)
 {
-	if (index >= container->groups)
-		return false;
-	*ret_fd = container->group[index].fd;
-	return true;
+	struct file *file;
+	int fd = -1;
+
+	pthread_mutex_lock(&container->lock);
+	file = find_group(container, number);
+	if (file)
+		fd = file->fd;
+	pthread_mutex_unlock(&container->lock);
+	return fd;
+}
+
+static int open_node(struct vfio_container *container, const struct host_function *fn,
+		     char *ret_why, size_t why_size)
+{
+	char path[48];
+	int fd, r;
+
+	if (container->files == FILES_MAX)
+		return vfio_fail(VFIO_STEP_ATTACH, fn->name, -ENOSPC, ret_why, why_size);
+	r = iommufd_open(&container->iommufd, ret_why, why_size);
+	if (r < 0)
+		return r;
+	if (fn->node < 0) /* the name that it would have */
+		snprintf(path, sizeof(path), "/dev/vfio/devices/vfioN of %s", fn->name);
+	else
+		node_path(fn, path, sizeof(path));
+	fd = fn->node < 0 ? -ENOENT : container->sys->open(path);
+	if (fd < 0) {
+		r = vfio_fail(VFIO_STEP_OPEN_NODE, path, fd, ret_why, why_size);
+	} else {
+		r = iommufd_attach(&container->iommufd, fd, fn->name, ret_why, why_size);
+		if (r < 0)
+			container->sys->close(fd);
+	}
+	if (r < 0)
+		close_when_empty(container);
+	return r < 0 ? r : fd;
+}
+
+int vfio_container_open_node(struct vfio_container *container, const struct host_function *fn,
+			     int *ret_fd, char *ret_why, size_t why_size)
+{
+	int r;
+
+	pthread_mutex_lock(&container->lock);
+	r = open_node(container, fn, ret_why, why_size);
+	if (r >= 0)
+		*ret_fd = add_file(container, -1, r)->fd;
+	pthread_mutex_unlock(&container->lock);
+	return r < 0 ? r : 0;
+}
+
+void vfio_container_close_node(struct vfio_container *container, int fd)
+{
+	pthread_mutex_lock(&container->lock);
+	for (unsigned int i = 0; i < container->files; i++) {
+		if (container->file[i].fd == fd) {
+			close_file(container, &container->file[i]);
+			break;
+		}
+	}
+	pthread_mutex_unlock(&container->lock);
 }
 
 static uint64_t memlock_limit(void)
@@ -280,47 +349,67 @@ static uint64_t memlock_limit(void)
 	return limit.rlim_cur;
 }
 
-static void unmap_blocks(struct vfio_container *container, const struct mem *mem,
-			 unsigned int count)
+static int map_block(struct vfio_container *container, const struct mem_block *block)
+{
+	struct vfio_iommu_type1_dma_map map = {
+		.argsz = sizeof(map),
+		.flags = VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE,
+		.vaddr = (uintptr_t)block->hva,
+		.iova = block->gpa,
+		.size = block->size,
+	};
+
+	if (container->chosen == VFIO_BACKEND_IOMMUFD)
+		return iommufd_map(&container->iommufd, block->gpa, block->size, block->hva);
+	return container->sys->ioctl(container->fd, VFIO_IOMMU_MAP_DMA, &map);
+}
+
+static int unmap_block(struct vfio_container *container, const struct mem_block *block)
+{
+	struct vfio_iommu_type1_dma_unmap unmap = {
+		.argsz = sizeof(unmap), .iova = block->gpa, .size = block->size,
+	};
+
+	if (container->chosen == VFIO_BACKEND_IOMMUFD)
+		return iommufd_unmap(&container->iommufd, block->gpa, block->size);
+	return container->sys->ioctl(container->fd, VFIO_IOMMU_UNMAP_DMA, &unmap);
+}
+
+static int map_blocks(struct vfio_container *container, const struct mem *mem, char *ret_why,
+		      size_t why_size)
 {
 	struct mem_block block;
+	unsigned int i;
+	int r = 0;
 
-	while (count && mem_block_get(mem, --count, &block)) {
-		struct vfio_iommu_type1_dma_unmap unmap = {
-			.argsz = sizeof(unmap), .iova = block.gpa, .size = block.size,
-		};
-
-		if (ioctl(container->fd, VFIO_IOMMU_UNMAP_DMA, &unmap) < 0)
-			log_warn("vfio: cannot unmap RAM at 0x%llx from the IOMMU: %s, ignoring",
-				 (unsigned long long)block.gpa, strerror(errno));
+	for (i = 0; mem_block_get(mem, i, &block); i++) {
+		r = map_block(container, &block);
+		if (r < 0)
+			break;
 	}
+	if (r == 0)
+		return 0;
+	vfio_explain_map(r, block.gpa, block.size, mem_size(mem), memlock_limit(), ret_why,
+			 why_size);
+	while (i-- && mem_block_get(mem, i, &block)) {
+		int error = unmap_block(container, &block);
+
+		if (error < 0)
+			log_warn("vfio: cannot unmap RAM at 0x%llx from the IOMMU: %s, ignoring",
+				 (unsigned long long)block.gpa, strerror(-error));
+	}
+	return r;
 }
 
 int vfio_container_map_ram(struct vfio_container *container, const struct mem *mem,
 			   char *ret_why, size_t why_size)
 {
-	struct mem_block block;
+	int r = 0;
 
-	if (container->ram_mapped)
-		return 0;
-	for (unsigned int i = 0; mem_block_get(mem, i, &block); i++) {
-		struct vfio_iommu_type1_dma_map map = {
-			.argsz = sizeof(map),
-			.flags = VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE,
-			.vaddr = (uintptr_t)block.hva,
-			.iova = block.gpa,
-			.size = block.size,
-		};
-		int error;
-
-		if (ioctl(container->fd, VFIO_IOMMU_MAP_DMA, &map) == 0)
-			continue;
-		error = -errno;
-		vfio_explain_map(error, block.gpa, block.size, mem_size(mem), memlock_limit(),
-				 ret_why, why_size);
-		unmap_blocks(container, mem, i);
-		return error;
-	}
-	container->ram_mapped = true;
-	return 0;
+	pthread_mutex_lock(&container->lock);
+	if (!container->ram_mapped)
+		r = map_blocks(container, mem, ret_why, why_size);
+	container->ram_mapped = r == 0;
+	pthread_mutex_unlock(&container->lock);
+	return r;
 }

@@ -1,16 +1,37 @@
 /*
- * Inside vfio/: the kernel's VFIO container with its groups, and the sentences for what can go
- * wrong on the way to a device. A container is opened with its first group and closed with the
- * last; the kernel forgets IOMMU and DMA mappings at that point, and so does this.
- * Thread: one at a time (slots are created and destroyed by the main thread).
+ * Inside vfio/: what all devices of the kernel's VFIO share: the container with its groups, or one
+ * iommufd with the devices' own nodes; never both in one machine. Either is opened with its first
+ * user and closed with its last; the kernel forgets IOMMU and DMA mappings at that point, and so
+ * does this.
+ * Lock: its own, a leaf but for the listener; it is held while the kernel opens and closes files,
+ * which wakes a device that is being opened. Thread: any.
  */
 #ifndef VFIO_CONTAINER_H
 #define VFIO_CONTAINER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include "vfio/vfio.h"
+
+struct host_function;
 struct vfio_container;
+struct vfio_syscalls;
+
+/* vfio_container_create() on another kernel than the real one. */
+struct vfio_container *vfio_container_create_on(enum vfio_backend_kind kind,
+						const struct vfio_syscalls *sys);
+
+const struct vfio_syscalls *vfio_container_syscalls(const struct vfio_container *container);
+
+/*
+ * How the device is to be opened: VFIO_BACKEND_GROUP or _IOMMUFD. The first call decides where the
+ * container's kind is AUTO; all later ones get the same answer, or -EINVAL and a sentence when
+ * their device cannot be had that way.
+ */
+int vfio_container_choose(struct vfio_container *container, const struct host_function *fn,
+			  char *ret_why, size_t why_size);
 
 /*
  * Opens group `number`, adds it to the container and counts a user; later calls count only. On
@@ -22,26 +43,17 @@ int vfio_container_get_group(struct vfio_container *container, int number, int *
 /* The user's device is closed by now and none of its BARs is mapped: that would keep the group. */
 void vfio_container_put_group(struct vfio_container *container, int number);
 
-/* The steps on the way to an open device, for the sentences. */
-enum vfio_step {
-	VFIO_STEP_OPEN_CONTAINER,
-	VFIO_STEP_CHECK_VERSION,
-	VFIO_STEP_OPEN_GROUP,
-	VFIO_STEP_CHECK_VIABLE,
-	VFIO_STEP_ADD_GROUP,
-	VFIO_STEP_SET_IOMMU,
-	VFIO_STEP_OPEN_DEVICE,
-	VFIO_STEP_READ_DEVICE,
-};
-
-/* One line: `what` (a path, a device) failed at `step` with `error` (negative errno). */
-void vfio_explain(enum vfio_step step, const char *what, int error, char *ret_why, size_t why_size);
+/* The descriptor of an open group; -1: not open. */
+int vfio_container_group_fd(struct vfio_container *container, int number);
 
 /*
- * One line: the block of RAM [gpa, gpa + size) could not be mapped for DMA. `need`: bytes of RAM in
- * all; `limit`: RLIMIT_MEMLOCK in bytes, UINT64_MAX for none.
+ * Opens the own node of a device, binds it to the iommufd and attaches it to the address space that
+ * all share. On failure a sentence, negative errno, and nothing of the device stays open.
  */
-void vfio_explain_map(int error, uint64_t gpa, uint64_t size, uint64_t need, uint64_t limit,
-		      char *ret_why, size_t why_size);
+int vfio_container_open_node(struct vfio_container *container, const struct host_function *fn,
+			     int *ret_fd, char *ret_why, size_t why_size);
+
+/* Closes it; none of its BARs is mapped by now. */
+void vfio_container_close_node(struct vfio_container *container, int fd);
 
 #endif

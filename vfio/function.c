@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "vfio/function_internal.h"
+#include "vfio/host.h"
 #include "vmm/base/bits.h"
 #include "vmm/base/le.h"
 #include "vmm/base/log.h"
@@ -104,9 +105,9 @@ int vfio_function_write(struct vfio_function *function, unsigned int region, uin
 
 /* --- reset --- */
 
-/* The guest's view is at its reset image and no window is mapped: make the device follow. Returns
- * the result of the device's reset. */
-static int reset_device(struct vfio_function *function)
+/* The guest's view is at its reset image and no window is mapped: make the device follow, with
+ * `reset` by a reset of its own. Returns that one's result. */
+static int reset_device(struct vfio_function *function, bool reset)
 {
 	struct vfio_backend *backend = function->backend;
 	int error = 0;
@@ -114,10 +115,11 @@ static int reset_device(struct vfio_function *function)
 	function->windows_dropped = false;
 	if (!function->awake)
 		return 0;
+	vfio_config_sync_power(function);
 	vfio_irqs_disable(function);
-	if (backend->ops->can_reset(backend)) {
+	if (reset && backend->ops->can_reset(backend)) {
 		error = backend->ops->reset(backend);
-	} else if (!function->no_reset_told) {
+	} else if (reset && !function->no_reset_told) {
 		function->no_reset_told = true;
 		log_warn("vfio %s: has no reset of its own, going on without", backend->name);
 	}
@@ -137,7 +139,7 @@ static void on_reset(struct pci_dev *dev)
 	function->pme = 0;
 	if (cleared && function->listener.pme_cleared)
 		function->listener.pme_cleared(function->listener.opaque, function->fn);
-	reset_device(function);
+	reset_device(function, true);
 }
 
 /* PCIe 5.0, 6.6.2 Function Level Reset (FLR): all but sticky registers; PME_En and PME_Status are
@@ -150,10 +152,10 @@ void vfio_function_level_reset(struct vfio_function *function)
 	if (dev->pm_cap)
 		pci_cfg_set(&dev->cfg, dev->pm_cap + PCI_PM_CTRL, 2,
 			    pci_cfg_read(&dev->cfg, dev->pm_cap + PCI_PM_CTRL, 2) | function->pme);
-	reset_device(function);
+	reset_device(function, true);
 }
 
-int vfio_function_reset(struct vfio_function *function)
+int vfio_function_reset(struct vfio_function *function, bool device)
 {
 	int error;
 
@@ -163,7 +165,7 @@ int vfio_function_reset(struct vfio_function *function)
 	function->slot_resets = true;
 	pci_dev_reset_locked(&function->dev);
 	function->pme = 0;
-	error = reset_device(function);
+	error = reset_device(function, device);
 	function->slot_resets = false;
 	function->error_told = error;
 	pci_dev_set_presence_locked(&function->dev, PCI_PRESENT);
@@ -312,6 +314,32 @@ void vfio_function_gone(struct vfio_function *function)
 	vfio_irqs_detach_intx(function);
 	function->awake = false;
 	pthread_mutex_unlock(&function->dev.lock);
+}
+
+void vfio_function_release(struct vfio_function *function)
+{
+	struct vfio_backend *backend = function->backend;
+	struct vfio_backend *gone = vfio_gone_backend_create(backend->name);
+
+	pthread_mutex_lock(&function->dev.lock);
+	pci_dev_set_presence_locked(&function->dev, PCI_GONE);
+	vfio_irqs_detach_intx(function);
+	vfio_irqs_finish(function);
+	vfio_bars_finish(function);
+	function->awake = false;
+	if (gone)
+		function->backend = gone;
+	pthread_mutex_unlock(&function->dev.lock);
+	if (gone)
+		backend->ops->close(backend);
+	else
+		log_err("vfio %s: no memory to give it back, it stays with this program",
+			backend->name);
+}
+
+void vfio_function_forward_d3hot(struct vfio_function *function)
+{
+	function->forwards_d3hot = true;
 }
 
 /* While the function is away from the guest, the slot's thread alone calls the back end, and the

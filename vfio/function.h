@@ -69,9 +69,17 @@ void vfio_function_gone(struct vfio_function *function);
 /* Reads the vendor ID from the device. 0, -ENODEV for ones, or the read's error. Slot's thread. */
 int vfio_function_check(struct vfio_function *function);
 
-/* Function reset by the back end (absence of a reset is not an error: logged once, 0), interrupts
- * disabled, guest's view back to its reset image, PME bits clear, PCI_PRESENT. Slot's thread. */
-int vfio_function_reset(struct vfio_function *function);
+/* Interrupts disabled, guest's view back to its reset image, PME bits clear, PCI_PRESENT; with
+ * `device` a function reset by the back end (absence of one is not an error: logged once, 0).
+ * Slot's thread. */
+int vfio_function_reset(struct vfio_function *function, bool device);
+
+/* The guest's D3hot is the device's too (it is virtual otherwise). Before plug. */
+void vfio_function_forward_d3hot(struct vfio_function *function);
+
+/* Gives the device back: PCI_GONE, everything unmapped and disabled, the back end closed. It is
+ * awake, or lost. What remains answers as a device that is not there. Slot's thread. */
+void vfio_function_release(struct vfio_function *function);
 
 /* The guest's virtual PMCSR. Any thread. */
 bool vfio_function_pme_enable(struct vfio_function *function);

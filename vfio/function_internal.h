@@ -85,6 +85,8 @@ struct vfio_function {
 	bool error_told;            /* host_error() was called since the device was last well */
 	bool no_reset_told;
 	bool slot_resets;           /* the slot's thread is in vfio_function_reset() */
+	bool forwards_d3hot;        /* PowerState is the device's too; fixed before it is plugged */
+	uint8_t power_state;        /* PowerState as last written to the device */
 
 	uint8_t hw[PCI_CFG_LEN];    /* bits of config space that live in the device */
 	uint16_t command;           /* Command as last written to the device */
@@ -138,6 +140,10 @@ void vfio_config_changed(struct pci_dev *dev, uint16_t off, unsigned int len, ui
 /* Makes the device's Command register the guest's. Windows on memory that ceases to decode are
  * unmapped before: the host answers accesses to them with SIGBUS. */
 void vfio_config_sync_command(struct vfio_function *function);
+
+/* Makes the device's PowerState the guest's, where that is wanted; windows are gone by then, or do
+ * not come before. */
+void vfio_config_sync_power(struct vfio_function *function);
 
 /* [off, off + len) of the guest's view is not the device's. */
 void vfio_config_set_virtual(struct vfio_function *function, unsigned int off, unsigned int len);

@@ -106,12 +106,36 @@ static void device_dir(const char *sysfs, const char *name, char ret_path[PATH_M
 	snprintf(ret_path, PATH_MAX, "%s/bus/pci/devices/%s", sysfs, name);
 }
 
+/* The number of the device's node: VFIO names its device "vfioN" below the PCI device, and the node
+ * likewise. -1: VFIO has none (the driver is another, or Linux is older than 6.1). */
+static int read_node(const char *dir)
+{
+	char path[PATH_MAX];
+	struct dirent *entry;
+	int node = -1;
+	DIR *list;
+
+	if (snprintf(path, sizeof(path), "%s/vfio-dev", dir) >= (int)sizeof(path))
+		return -1;
+	list = opendir(path);
+	while (list && node < 0 && (entry = readdir(list))) {
+		unsigned int number;
+		char end;
+
+		if (sscanf(entry->d_name, "vfio%9u%c", &number, &end) == 1)
+			node = (int)number;
+	}
+	if (list)
+		closedir(list);
+	return node;
+}
+
 static void read_function(const char *sysfs, struct host_function *fn)
 {
 	char path[PATH_MAX], group[16], *end;
 	long number;
 
-	fn->group = -1;
+	fn->group = fn->node = -1;
 	device_dir(sysfs, fn->name, path);
 	fn->exists = access(path, F_OK) == 0;
 	if (!fn->exists)
@@ -121,6 +145,7 @@ static void read_function(const char *sysfs, struct host_function *fn)
 	number = strtol(group, &end, 10);
 	if (end != group && !*end && number >= 0 && number <= INT_MAX)
 		fn->group = (int)number;
+	fn->node = read_node(path);
 }
 
 /* The functions that exist, `bdf` and number 0 among them. */
@@ -271,7 +296,7 @@ static int not_hidden(const struct dirent *entry)
 	return entry->d_name[0] != '.';
 }
 
-static int check_group(const char *sysfs, int number, struct text *why)
+static int check_group(const char *sysfs, int number, const char *slot, struct text *why)
 {
 	char dir[PATH_MAX], bad[512], good[512], names[256];
 	struct group_text group = {
@@ -298,10 +323,11 @@ static int check_group(const char *sysfs, int number, struct text *why)
 	if (!group.bad.len)
 		return 0;
 	names[group.bad_names.len - 1] = '\0';
-	text_add(why, "IOMMU group %d is not viable: drivers of the host hold %s beside %s; unbind "
-		 "them as root: cd /sys/kernel/iommu_groups/%d/devices; "
+	text_add(why, "IOMMU group %d is larger than slot %s, and drivers of the host hold %s "
+		 "beside %s: put the card where its group is its own, or unbind them as root: "
+		 "cd /sys/kernel/iommu_groups/%d/devices; "
 		 "for d in %s; do echo $d >$d/driver/unbind; done",
-		 number, bad, good, number, names);
+		 number, slot, bad, good, number, names);
 	return -EBUSY;
 }
 
@@ -317,7 +343,7 @@ static int check_viable(const char *sysfs, const struct host_slot *slot, const c
 		if (!slot->fn[i].exists || slot->fn[i].group == checked)
 			continue;
 		checked = slot->fn[i].group;
-		r = check_group(sysfs, checked, why);
+		r = check_group(sysfs, checked, slot->name, why);
 		if (r < 0)
 			return r;
 	}

@@ -20,6 +20,7 @@ struct host_function {
 	char name[16];      /* "0000:01:00.0" */
 	char driver[32];    /* bound driver, "" without */
 	int group;          /* IOMMU group, -1 without */
+	int node;           /* N of its node /dev/vfio/devices/vfioN, -1 without */
 };
 
 struct host_slot {
@@ -41,12 +42,49 @@ int host_slot_read(const char *sysfs, const char *bdf, struct host_slot *ret_slo
 		   size_t why_size);
 
 /*
+ * What sysfs says of the function `name` without waking it: power_state, power/runtime_status,
+ * power/runtime_suspended_time, power/wakeup_count. 0, or -ENOTSUP when there is no such device.
+ */
+struct vfio_observation;
+int host_observe(const char *sysfs, const char *name, struct vfio_observation *ret_observation);
+
+/* Is the card behind Thunderbolt, or removable (sysfs file `removable` of it or a bridge above)? */
+bool host_is_external(const char *sysfs, const char *name);
+/* Is the parameter disable_idle_d3 of vfio_pci set? */
+bool host_idle_d3_disabled(const char *sysfs);
+
+/*
+ * Opens one function in the way that `container` has chosen, or now chooses (its kind AUTO: iommufd
+ * when /dev/iommu and the function's own node may be opened, else group), and says so in event
+ * "open". As the two below.
+ */
+int vfio_kernel_backend_open(struct vfio_container *container, const struct host_function *fn,
+			     struct vfio_backend **ret_backend, char *ret_why, size_t why_size);
+
+/* The function's own node (/dev/vfio/devices/vfioN) bound to the container's iommufd. */
+int vfio_cdev_backend_open(struct vfio_container *container, const struct host_function *fn,
+			   struct vfio_backend **ret_backend, char *ret_why, size_t why_size);
+
+/*
  * Opens one function: its group (added to the container, once), then the device. The first group
  * also sets the container's IOMMU type. On failure a sentence and negative errno; nothing stays
  * open. -EPERM, -EACCES, -EBUSY (in use) have sentences of their own.
  */
 int vfio_group_backend_open(struct vfio_container *container, const struct host_function *fn,
 			    struct vfio_backend **ret_backend, char *ret_why, size_t why_size);
+
+/*
+ * Connects to a vfio-user server on the UNIX socket `path` and reads all that it tells of its
+ * device. `name` is what messages call it. Every answer is awaited for a bounded time: 5 s, but
+ * `resume_timeout_s` for those that may wait for a resume (low power, reset); a server that is
+ * late, lies or goes away is a device that is lost: every later op answers -EIO at once.
+ */
+int vfio_user_backend_open(const char *path, const char *name, uint32_t resume_timeout_s,
+			   struct vfio_backend **ret_backend, char *ret_why, size_t why_size);
+
+/* Stands where a device was given back: reads fail, nothing is done, close frees. NULL: out of
+ * memory. */
+struct vfio_backend *vfio_gone_backend_create(const char *name);
 
 /* Maps every block of RAM for DMA at iova = gpa, once a container. With a sentence (memlock limit:
  * says the limit and what is needed). */

@@ -233,7 +233,7 @@ static int set_triggers(struct vfio_function *function, enum vfio_irq_kind kind,
 	struct vfio_backend *backend = function->backend;
 	struct vfio_interrupts *irqs = &function->irqs;
 	unsigned int count = wanted;
-	int error = 0;
+	int error = wanted > irqs->capacity ? -ENODEV : 0; /* given back: there are none any more */
 
 	for (unsigned int i = 0; i < count && !error; i++) {
 		error = need_eventfd(&irqs->vector[i].trigger);
@@ -465,5 +465,6 @@ void vfio_irqs_finish(struct vfio_function *function)
 	free(irqs->triggers);
 	irqs->vector = NULL;
 	irqs->triggers = NULL;
-	irqs->capacity = 0;
+	irqs->capacity = irqs->count = 0;
+	irqs->applied = VFIO_IRQ_NONE;
 }

@@ -3,30 +3,13 @@
 #include <errno.h>
 #include <string.h>
 
+#include "vfio/power_internal.h"
 #include "vmm/base/bits.h"
 
-#define STAGES_MAX 3
+/* --- actions --- */
 
-/*
- * A phase walks through its stages; a stage does one action on each function that needs it, one
- * after the other. So every function is out of low power before the first one is touched otherwise.
- */
-struct phase {
-	enum power_cause cause;
-	unsigned int stages;
-	enum power_action_type stage[STAGES_MAX];
-};
-
-static const struct phase phases[] = {
-	[POWER_GOING_OFF] = {POWER_CAUSE_GUEST, 1, {POWER_DO_ENTRY}},
-	[POWER_GOING_ON] = {POWER_CAUSE_GUEST, 2, {POWER_DO_EXIT, POWER_DO_CHECK}},
-	[POWER_RESETTING] = {POWER_CAUSE_RESET, 3, {POWER_DO_EXIT, POWER_DO_RESET, POWER_DO_CHECK}},
-	[POWER_CHECKING] = {POWER_CAUSE_ERROR, 1, {POWER_DO_CHECK}},
-	[POWER_ENDING] = {POWER_CAUSE_SHUTDOWN, 3, {POWER_DO_EXIT, POWER_DO_RESET, POWER_DO_CHECK}},
-};
-
-static struct power_action *add(struct power_actions *actions, enum power_action_type type,
-				unsigned int fn)
+struct power_action *power_add(struct power_actions *actions, enum power_action_type type,
+			       unsigned int fn)
 {
 	struct power_action *action = &actions->action[actions->count++];
 
@@ -34,207 +17,102 @@ static struct power_action *add(struct power_actions *actions, enum power_action
 	return action;
 }
 
-static void report(struct power_actions *actions, unsigned int fn, enum power_state from,
-		   enum power_state to, enum power_cause cause, int error)
+struct power_action *power_report(struct power_actions *actions, unsigned int fn,
+				  enum power_state from, enum power_state to,
+				  enum power_cause cause, int error)
 {
-	struct power_action *action = add(actions, POWER_DO_REPORT, fn);
+	struct power_action *action = power_add(actions, POWER_DO_REPORT, fn);
 
 	action->from = from;
 	action->to = to;
 	action->cause = cause;
 	action->error = error;
+	return action;
 }
 
-static bool any_on(const struct power *power)
-{
-	for (unsigned int i = 0; i < POWER_FUNCTIONS; i++)
-		if (power->fn[i].exists && power->fn[i].state == POWER_ON)
-			return true;
-	return false;
-}
-
-static void done(const struct power *power, struct power_actions *actions)
-{
-	add(actions, POWER_DO_DONE, 0)->on = power->slot_on && any_on(power);
-}
+/* --- what begins a phase, and what does not --- */
 
 /* Why the function cannot be engaged in the way it must be; 0: it can. */
 static int refusal(const struct power_function *fn)
 {
 	if (!fn->can_enter)
 		return fn->refuse_error ? fn->refuse_error : -ENOTTY;
-	return fn->engaged_wakeup && !fn->can_enter_wakeup ? -ENOTTY : 0;
+	if (fn->engaged_wakeup && !fn->can_enter_wakeup)
+		return -ENOTTY;
+	return fn->hold;
 }
 
-/* Does the function take part in the stage? */
-static bool takes_part(const struct power *power, unsigned int i, enum power_action_type type)
+static bool wants_wakeup(const struct power_function *fn)
 {
-	const struct power_function *fn = &power->fn[i];
-
-	if (!fn->exists || (fn->state == POWER_LOST && power->phase == POWER_GOING_ON))
+	switch (fn->reentry) {
+	case POWER_REENTRY_GUEST:
+		return true;
+	case POWER_REENTRY_HOST:
 		return false;
-	switch (type) {
-	case POWER_DO_ENTRY:
-		return fn->state == POWER_ON;
-	case POWER_DO_EXIT:
-		return fn->entry_tried;
 	default:
-		/* A failed EXIT may have left it engaged, so it is not touched (rule 1). */
-		return !fn->failed;
+		return fn->pme_enable;
 	}
 }
 
-static void finish_off(struct power *power, struct power_actions *actions)
+/* Does function `i` take part in the sleep that begins? */
+static bool may_sleep(const struct power *power, unsigned int i)
 {
+	return power->fn[i].exists && power->fn[i].state != POWER_LOST;
+}
+
+/* How the slot is to sleep, or that it cannot: then all are refused. A function whose error is 0
+ * is to be entered. */
+static void decide_sleep(struct power *power, struct power_actions *actions)
+{
+	bool refused = false, only_held = true;
+
 	for (unsigned int i = 0; i < POWER_FUNCTIONS; i++) {
 		struct power_function *fn = &power->fn[i];
 
-		if (fn->exists && fn->state != POWER_LOST)
-			report(actions, i, POWER_ON, fn->state, POWER_CAUSE_GUEST, fn->error);
+		if (!may_sleep(power, i))
+			continue;
+		power_add(actions, POWER_DO_DRAIN, i);
+		/* Decided once: the guest may write PME_En while the host works. */
+		fn->engaged_wakeup = wants_wakeup(fn);
+		fn->error = refusal(fn);
+		refused |= fn->error != 0;
+		only_held &= fn->error == -EAGAIN;
 	}
-	power->slot_on = false;
-	done(power, actions);
-}
+	power->only_held = refused && only_held;
+	for (unsigned int i = 0; i < POWER_FUNCTIONS && refused; i++) {
+		struct power_function *fn = &power->fn[i];
 
-/* The end of a phase in which `fn` was to come back: ON or LOST, as its results say. At the very
- * end no guest is left to attach it for. */
-static void settle(struct power_function *fn, unsigned int i, enum power_phase phase,
-		   struct power_actions *actions)
-{
-	enum power_state from = fn->state;
-
-	fn->state = fn->failed ? POWER_LOST : POWER_ON;
-	fn->engaged_wakeup = false;
-	if (fn->failed)
-		add(actions, POWER_DO_GONE, i);
-	else if (from != POWER_ON && phase != POWER_ENDING)
-		add(actions, POWER_DO_ATTACH, i);
-	if (from != fn->state || (!fn->failed && fn->error))
-		report(actions, i, from, fn->state, phases[phase].cause, fn->error);
-}
-
-/* The next sleep has a wake of its own. */
-static void forget_wake(struct power *power)
-{
-	power->wake_reported = false;
-	power->resends = 0;
-}
-
-static void finish_on(struct power *power, struct power_actions *actions)
-{
-	for (unsigned int i = 0; i < POWER_FUNCTIONS; i++)
-		if (power->fn[i].exists && power->fn[i].state != POWER_LOST)
-			settle(&power->fn[i], i, POWER_GOING_ON, actions);
-	power->slot_on = any_on(power);
-	forget_wake(power);
-	done(power, actions);
-}
-
-static void finish_reset(struct power *power, struct power_actions *actions)
-{
-	for (unsigned int i = 0; i < POWER_FUNCTIONS; i++)
-		if (power->fn[i].exists)
-			settle(&power->fn[i], i, POWER_RESETTING, actions);
-	power->slot_on = true;
-	forget_wake(power);
-}
-
-/* One function was checked; `failed` is clear on all others. */
-static void finish_check(struct power *power, struct power_actions *actions)
-{
-	for (unsigned int i = 0; i < POWER_FUNCTIONS; i++)
-		if (power->fn[i].exists && power->fn[i].state == POWER_ON && power->fn[i].failed)
-			settle(&power->fn[i], i, POWER_CHECKING, actions);
-}
-
-static void finish_end(struct power *power, struct power_actions *actions)
-{
-	for (unsigned int i = 0; i < POWER_FUNCTIONS; i++)
-		if (power->fn[i].exists)
-			settle(&power->fn[i], i, POWER_ENDING, actions);
-}
-
-static void finish(struct power *power, struct power_actions *actions)
-{
-	static void (*const finishers[])(struct power *power, struct power_actions *actions) = {
-		[POWER_GOING_OFF] = finish_off,
-		[POWER_GOING_ON] = finish_on,
-		[POWER_RESETTING] = finish_reset,
-		[POWER_CHECKING] = finish_check,
-		[POWER_ENDING] = finish_end,
-	};
-
-	finishers[power->phase](power, actions);
-	if (power->phase != POWER_ENDING)
-		power->phase = POWER_IDLE;
-}
-
-static void ask(struct power_function *fn, unsigned int i, enum power_action_type type,
-		struct power_actions *actions)
-{
-	struct power_action *action = add(actions, type, i);
-
-	if (type != POWER_DO_ENTRY)
-		return;
-	fn->entry_tried = true;
-	action->with_wakeup = fn->engaged_wakeup;
-}
-
-/* Asks for the next result of the phase, or ends it. */
-static void advance(struct power *power, struct power_actions *actions)
-{
-	const struct phase *phase = &phases[power->phase];
-	unsigned int fn;
-
-	while (!power->waiting && ++power->stage < phase->stages)
-		for (unsigned int i = 0; i < POWER_FUNCTIONS; i++)
-			if (takes_part(power, i, phase->stage[power->stage]))
-				power->waiting |= (uint8_t)(1U << i);
-	if (!power->waiting) {
-		finish(power, actions);
-		return;
+		if (!may_sleep(power, i))
+			continue;
+		fn->state = POWER_REFUSED;
+		if (!fn->error)
+			fn->error = -ECANCELED;
 	}
-	fn = (unsigned int)__builtin_ctz(power->waiting);
-	ask(&power->fn[fn], fn, phase->stage[power->stage], actions);
-}
-
-/* Enters a phase; `only` are the functions of its first stage, 0: all that take part. */
-static void begin(struct power *power, enum power_phase phase, uint8_t only,
-		  struct power_actions *actions)
-{
-	for (unsigned int i = 0; i < POWER_FUNCTIONS; i++) {
-		power->fn[i].failed = false;
-		if (phase != POWER_GOING_OFF && power->fn[i].state != POWER_LOST)
-			power->fn[i].error = 0;
-	}
-	power->phase = phase;
-	power->waiting = only;
-	power->stage = only ? 0 : UINT8_MAX; /* before the first */
-	advance(power, actions);
 }
 
 static void go_off(struct power *power, struct power_actions *actions)
 {
 	for (unsigned int i = 0; i < POWER_FUNCTIONS; i++)
-		if (power->fn[i].exists && power->fn[i].state == POWER_ON)
-			add(actions, POWER_DO_DETACH, i);
-	for (unsigned int i = 0; i < POWER_FUNCTIONS; i++) {
-		struct power_function *fn = &power->fn[i];
-
-		if (!fn->exists || fn->state != POWER_ON)
-			continue;
-		add(actions, POWER_DO_DRAIN, i);
-		/* Decided once: the guest may write PME_En while the host works. */
-		fn->engaged_wakeup = fn->needs_driver || fn->pme_enable;
-		fn->error = refusal(fn);
-		if (fn->error)
-			fn->state = POWER_REFUSED;
-	}
-	begin(power, POWER_GOING_OFF, 0, actions);
+		if (may_sleep(power, i))
+			power_add(actions, POWER_DO_DETACH, i);
+	decide_sleep(power, actions);
+	power_begin(power, POWER_GOING_OFF, 0, actions);
 }
 
-static void wake(struct power *power, unsigned int i, struct power_actions *actions)
+/* Where a device was tried since the guest's _OFF, the guest's driver has not prepared it for
+ * another sleep. */
+static void retry(struct power *power, struct power_actions *actions)
 {
+	if (!power->only_held)
+		return;
+	decide_sleep(power, actions);
+	power_begin(power, POWER_RETRYING, 0, actions);
+}
+
+static void wake(struct power *power, const struct power_event *event,
+		 struct power_actions *actions)
+{
+	unsigned int i = event->function;
 	struct power_function *fn = &power->fn[i];
 
 	/* In any other state the signal is our own doing, or stale (rule 3). */
@@ -242,16 +120,16 @@ static void wake(struct power *power, unsigned int i, struct power_actions *acti
 		return;
 	fn->state = POWER_WOKEN;
 	if (fn->pme_enable) {
-		add(actions, POWER_DO_PME, i);
-		add(actions, POWER_DO_TIMER, i);
-	} else if (fn->needs_driver) {
-		add(actions, POWER_DO_NOTIFY, i);
+		power_add(actions, POWER_DO_PME, i);
+		power_add(actions, POWER_DO_TIMER, i);
+		power->resends = POWER_RESENDS + 1;
+	} else if (fn->reentry == POWER_REENTRY_GUEST) {
+		power_add(actions, POWER_DO_NOTIFY, i);
 	}
 	if (power->wake_reported)
 		return;
 	power->wake_reported = true;
-	power->resends = POWER_RESENDS + 1;
-	report(actions, i, POWER_ENGAGED, POWER_WOKEN, POWER_CAUSE_HOST, 0);
+	power_report(actions, i, POWER_ENGAGED, POWER_WOKEN, event->cause, 0);
 }
 
 /* The guest has not reacted to a PME: send it again a few times, then try the other way once. */
@@ -267,19 +145,29 @@ static void resend(struct power *power, struct power_actions *actions)
 		if (!fn->exists || fn->state != POWER_WOKEN || !fn->pme_status || !fn->pme_enable)
 			continue;
 		if (power->resends > 1)
-			add(actions, POWER_DO_PME, i);
+			power_add(actions, POWER_DO_PME, i);
 		last = (int)i;
 	}
 	if (last < 0)
 		return;
 	power->resends--;
-	add(actions, power->resends ? POWER_DO_TIMER : POWER_DO_NOTIFY, (unsigned int)last);
+	power_add(actions, power->resends ? POWER_DO_TIMER : POWER_DO_NOTIFY, (unsigned int)last);
 }
 
 static void host_error(struct power *power, unsigned int i, struct power_actions *actions)
 {
 	if (power->fn[i].exists && power->fn[i].state == POWER_ON)
-		begin(power, POWER_CHECKING, (uint8_t)(1U << i), actions);
+		power_begin(power, POWER_CHECKING, (uint8_t)(1U << i), actions);
+}
+
+static void switch_slot(struct power *power, bool on, struct power_actions *actions)
+{
+	if (power->slot_on == on)
+		power_done(power, actions);
+	else if (on)
+		power_begin(power, POWER_GOING_ON, 0, actions);
+	else
+		go_off(power, actions);
 }
 
 static void request(struct power *power, const struct power_event *event,
@@ -287,25 +175,20 @@ static void request(struct power *power, const struct power_event *event,
 {
 	switch (event->type) {
 	case POWER_EV_OFF:
-		if (power->slot_on)
-			go_off(power, actions);
-		else
-			done(power, actions);
-		break;
 	case POWER_EV_ON:
-		if (power->slot_on)
-			done(power, actions);
-		else
-			begin(power, POWER_GOING_ON, 0, actions);
+		switch_slot(power, event->type == POWER_EV_ON, actions);
 		break;
 	case POWER_EV_WAKE:
-		wake(power, event->function, actions);
+		wake(power, event, actions);
 		break;
 	case POWER_EV_RESET:
-		begin(power, POWER_RESETTING, 0, actions);
+		power_begin(power, POWER_RESETTING, 0, actions);
 		break;
 	case POWER_EV_SHUTDOWN:
-		begin(power, POWER_ENDING, 0, actions);
+		power_begin(power, POWER_ENDING, 0, actions);
+		break;
+	case POWER_EV_REMOVE:
+		power_begin(power, POWER_REMOVING, 0, actions);
 		break;
 	case POWER_EV_HOST_ERROR:
 		host_error(power, event->function, actions);
@@ -313,30 +196,80 @@ static void request(struct power *power, const struct power_event *event,
 	case POWER_EV_RESEND:
 		resend(power, actions);
 		break;
+	case POWER_EV_RETRY:
+		retry(power, actions);
+		break;
 	default: /* a result that nobody awaits */
 		break;
 	}
 }
 
-static void take_result(struct power_function *fn, enum power_action_type stage, int error)
+/* --- results --- */
+
+static void take_entry(struct power *power, unsigned int i, int error)
+{
+	power->fn[i].state = error ? POWER_REFUSED : POWER_ENGAGED;
+	power->fn[i].error = error;
+	if (error) /* the others need not try */
+		power->waiting = 0;
+}
+
+static void take_exit(struct power *power, unsigned int i, int error)
+{
+	struct power_function *fn = &power->fn[i];
+
+	fn->entry_tried = error != 0;
+	if (power_phase_enters(power->phase)) {
+		/* the roll back; of the one that refused that is what counts */
+		if (!fn->error)
+			fn->error = error;
+		return;
+	}
+	fn->failed = error != 0;
+	fn->error = error;
+}
+
+static void take_check(struct power *power, unsigned int i, int error,
+		       struct power_actions *actions)
+{
+	struct power_function *fn = &power->fn[i];
+
+	fn->failed = error != 0;
+	power->recheck &= (uint8_t)~(1U << i);
+	if (error) {
+		fn->error = error;
+		fn->tried |= power_resets_before_check(power, i);
+	} else if (fn->tried && !fn->fell) {
+		fn->error = 0;
+	}
+	if (!error || power->phase != POWER_CHECKING || fn->fell)
+		return;
+	/* The guest is told before anything is tried: that may take long. */
+	fn->fell = true;
+	power_add(actions, POWER_DO_GONE, i);
+}
+
+static void take_result(struct power *power, unsigned int i, enum power_action_type stage,
+			int error, struct power_actions *actions)
 {
 	switch (stage) {
 	case POWER_DO_ENTRY:
-		fn->state = error ? POWER_REFUSED : POWER_ENGAGED;
-		fn->error = error;
+		take_entry(power, i, error);
 		break;
 	case POWER_DO_EXIT:
-		fn->entry_tried = error != 0;
-		fn->failed = error != 0;
-		fn->error = error;
+		take_exit(power, i, error);
 		break;
 	case POWER_DO_CHECK:
-		fn->failed = error != 0;
-		if (error)
-			fn->error = error;
+		take_check(power, i, error, actions);
 		break;
-	default: /* a reset that failed does not make the device lost: CHECK decides */
-		fn->error = error;
+	case POWER_DO_RESET: /* one that failed does not make the device lost: CHECK decides */
+		power->fn[i].error = error ? error : power_reset_missed(power, i);
+		break;
+	case POWER_DO_SLOT_RESET: /* likewise; of the ladder's, only CHECK counts */
+		if (!power->fn[i].failed)
+			power->fn[i].error = error;
+		break;
+	default:
 		break;
 	}
 }
@@ -349,15 +282,17 @@ static void result(struct power *power, const struct power_event *event,
 		[POWER_DO_EXIT] = POWER_EV_EXIT_DONE,
 		[POWER_DO_CHECK] = POWER_EV_CHECK_DONE,
 		[POWER_DO_RESET] = POWER_EV_RESET_DONE,
+		[POWER_DO_RECOVER] = POWER_EV_RECOVER_DONE,
+		[POWER_DO_SLOT_RESET] = POWER_EV_SLOT_RESET_DONE,
 	};
-	enum power_action_type stage = phases[power->phase].stage[power->stage];
+	enum power_action_type stage = power_awaited(power);
 
 	if (event->type != answers[stage] ||
 	    event->function != (unsigned int)__builtin_ctz(power->waiting))
 		return;
-	take_result(&power->fn[event->function], stage, event->error);
 	power->waiting &= (uint8_t)(power->waiting - 1);
-	advance(power, actions);
+	take_result(power, event->function, stage, event->error, actions);
+	power_advance(power, actions);
 }
 
 void power_step(struct power *power, const struct power_event *event,
@@ -374,23 +309,23 @@ void power_step(struct power *power, const struct power_event *event,
 
 void power_init(struct power *power)
 {
-	for (unsigned int i = 0; i < POWER_FUNCTIONS; i++) {
-		struct power_function *fn = &power->fn[i];
+	struct power fixed = *power;
 
-		*fn = (struct power_function) {
+	*power = (struct power) {
+		.reset = fixed.reset, .can_slot_reset = fixed.can_slot_reset, .slot_on = true,
+	};
+	for (unsigned int i = 0; i < POWER_FUNCTIONS; i++) {
+		const struct power_function *fn = &fixed.fn[i];
+
+		power->fn[i] = (struct power_function) {
 			.exists = fn->exists,
 			.can_enter = fn->can_enter,
 			.can_enter_wakeup = fn->can_enter_wakeup,
-			.needs_driver = fn->needs_driver,
+			.can_recover = fn->can_recover,
+			.reentry = fn->reentry,
 			.refuse_error = fn->refuse_error,
 		};
 	}
-	power->slot_on = true;
-	power->phase = POWER_IDLE;
-	power->stage = 0;
-	power->waiting = 0;
-	power->resends = 0;
-	power->wake_reported = false;
 }
 
 const char *power_state_name(enum power_state state)
@@ -398,6 +333,7 @@ const char *power_state_name(enum power_state state)
 	static const char *const names[] = {
 		[POWER_ON] = "on",           [POWER_ENGAGED] = "engaged", [POWER_WOKEN] = "woken",
 		[POWER_REFUSED] = "refused", [POWER_LOST] = "lost",
+		[POWER_RELEASED] = "released",
 	};
 
 	return (unsigned int)state < ARRAY_SIZE(names) ? names[state] : "unknown";
@@ -405,10 +341,12 @@ const char *power_state_name(enum power_state state)
 
 const char *power_cause_name(enum power_cause cause)
 {
-	static const char *const names[] = {
-		[POWER_CAUSE_GUEST] = "guest",       [POWER_CAUSE_HOST] = "host",
-		[POWER_CAUSE_RESET] = "reset",       [POWER_CAUSE_SHUTDOWN] = "shutdown",
-		[POWER_CAUSE_ERROR] = "error",
+	static const char *const names[POWER_CAUSES] = {
+		[POWER_CAUSE_GUEST] = "guest",     [POWER_CAUSE_HOST] = "host",
+		[POWER_CAUSE_PME] = "pme",         [POWER_CAUSE_UNKNOWN] = "unknown",
+		[POWER_CAUSE_OWN] = "own",         [POWER_CAUSE_RESET] = "reset",
+		[POWER_CAUSE_SHUTDOWN] = "shutdown", [POWER_CAUSE_ERROR] = "error",
+		[POWER_CAUSE_UNPLUG] = "unplug",   [POWER_CAUSE_GOVERNOR] = "governor",
 	};
 
 	return (unsigned int)cause < ARRAY_SIZE(names) ? names[cause] : "unknown";

@@ -1,6 +1,7 @@
 /*
  * Inside vfio/: what the files of a slot share. slot.c makes and destroys it, slot_config.c reads
- * its option, slot_thread.c owns its power from vfio_slot_start() on.
+ * its option, slot_thread.c owns its power from vfio_slot_start() on, slot_actions.c does what the
+ * power state machine says, slot_watch.c knows of sleeps and wakes what the machine need not.
  */
 #ifndef VFIO_SLOT_H
 #define VFIO_SLOT_H
@@ -10,23 +11,42 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "vfio/backend.h"
+#include "vfio/governor.h"
 #include "vfio/host.h"
+#include "vfio/policy.h"
 #include "vfio/power.h"
+#include "vfio/stats.h"
 #include "vfio/vfio.h"
 
 struct root_port;
 struct slot_power;
 struct vfio_function;
 
+/* What the host signals of a function, besides its interrupts. */
+enum slot_signal {
+	SLOT_WAKEUP,   /* low power ended */
+	SLOT_ERROR,    /* VFIO's ERR: an uncorrectable error on the host's bus */
+	SLOT_REQUEST,  /* VFIO's REQ: the host wants the device back */
+	SLOT_SIGNALS,
+};
+
 struct slot_function {
 	struct vfio_function *function; /* NULL: the slot does not have it */
-	int wakeup_fd;                  /* eventfd, non-blocking; -1 without function */
+	int signal_fd[SLOT_SIGNALS];    /* eventfds, non-blocking; -1 without function */
+	/* the power thread's */
 	uint64_t host_us;               /* the host's time for it since the last report */
+	uint64_t engaged_at;            /* clock when its ENTRY was accepted; 0: not engaged */
+	uint64_t engaged_us, suspended_us; /* of the sleep that ended last */
+	bool observed;                  /* `before` was taken when it fell asleep */
+	struct vfio_observation before;
+	struct power_stats stats;
 };
 
 /* What others want of the power thread; flags, so that requests of a kind merge. */
 struct slot_commands {
 	bool power;           /* the guest rang the slot power controller */
+	bool eject;           /* the guest switched the hot-plug slot off */
 	bool reset, shutdown;
 	uint8_t host_errors;  /* functions whose access failed */
 	uint8_t pme_cleared;  /* functions whose PME_Status or PME_En the guest cleared */
@@ -35,12 +55,11 @@ struct slot_commands {
 };
 
 struct vfio_slot {
-	char name[16];        /* of the host: "0000:01:00" */
+	char name[48];        /* "0000:01:00", or of the server */
 	unsigned int index;
 	struct vfio_slot_config config;
-	struct vfio_container *container; /* NULL: RAM is mapped by no one (tests) */
+	struct policy policy;
 	struct slot_function fn[HOST_FUNCTIONS];
-	bool d3cold;          /* every function has power management: offer the power resource */
 
 	/* set by plug */
 	bool plugged;
@@ -50,8 +69,11 @@ struct vfio_slot {
 
 	/* The power thread's while it runs, else the main thread's. */
 	struct power power;
+	struct governor governor;
 	unsigned int sequence; /* of the request being worked on, for slot_power_done() */
 	int timer_fd;          /* resend timer */
+	int hold_fd;           /* timer: the governor's hold is over */
+	uint64_t asked_at;     /* clock when the guest was last asked to eject; 0: it was not */
 
 	bool running;          /* main thread's */
 	pthread_t thread;
@@ -65,16 +87,54 @@ struct vfio_slot {
 
 /*
  * The part of vfio_slot_create() after the back ends are open. Owns those of `backend` (by function
- * number, NULL: none) from now on, also when it fails. `container` may be NULL. With a sentence.
+ * number, NULL: none) from now on, also when it fails. `name` is the slot's. `sysfs` is where facts
+ * of the host are looked up, NULL: there are none (vfio-user, tests). With a sentence.
  */
-int vfio_slot_build(struct vfio_container *container, const struct vfio_slot_config *config,
-		    unsigned int index, struct vfio_backend *const backend[HOST_FUNCTIONS],
+int vfio_slot_build(const char *name, const char *sysfs, const struct vfio_slot_config *config,
+		    const struct quirks *quirks, unsigned int index,
+		    struct vfio_backend *const backend[HOST_FUNCTIONS],
 		    struct vfio_slot **ret_slot, char *ret_why, size_t why_size);
+
+/* --- slot_actions.c: the power thread's, or the main thread's while it does not run --- */
+
+/* Gives one event to the machine, and then every result, until it is idle again. */
+void slot_feed(struct vfio_slot *slot, struct power_event event);
+
+/* Arms a timerfd for once, or with 0 not at all. */
+void slot_set_timer(int fd, uint64_t ms);
+
+/* One event of the log about function `fn`, with a sentence (or NULL). */
+void slot_emit(const struct vfio_slot *slot, unsigned int fn, const char *name,
+	       const char *detail);
+
+/* Reads an eventfd or timerfd empty. True when it was signalled. */
+bool slot_drain(int fd);
+
+/* --- slot_watch.c: likewise --- */
+
+/* An ENTRY of `fn` comes: takes note of what the host says of it. */
+void slot_watch_before(struct vfio_slot *slot, unsigned int fn);
+
+/* The host answered an ENTRY or EXIT of `fn` after `host_us`. */
+void slot_watch_entry(struct vfio_slot *slot, unsigned int fn, int error, uint64_t host_us);
+void slot_watch_exit(struct vfio_slot *slot, unsigned int fn, uint64_t host_us);
+
+/* The wake-up eventfd of `fn` was signalled: what did it? Also counts it. */
+enum power_cause slot_watch_wake(struct vfio_slot *slot, unsigned int fn);
+
+/* The slot as a whole fell asleep, or woke; for the governor. */
+void slot_watch_slept(struct vfio_slot *slot);
+void slot_watch_woken(struct vfio_slot *slot, bool by_guest);
+
+/* Sets fn[].hold of the machine: may the slot go to sleep now? Says so once when it may not, and
+ * arms the timer for the time when it may. */
+void slot_watch_hold(struct vfio_slot *slot);
 
 /* --- slot_thread.c --- */
 
 /* Requests of guest and functions; any thread, none blocks. */
 void vfio_slot_request_power(void *opaque, bool on);
+void vfio_slot_ejected(void *opaque);
 void vfio_slot_host_error(void *opaque, unsigned int fn, int error);
 void vfio_slot_pme_cleared(void *opaque, unsigned int fn);
 

@@ -1,103 +1,218 @@
 /*
- * The value of option --gpu: BDF[,key=value]...
+ * The value of option --gpu: BDF[,key=value]... or vfio-user:PATH[,key=value]...
  */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "vfio/host.h"
+#include "vfio/policy_words.h"
 #include "vfio/vfio.h"
 #include "vmm/base/bits.h"
 
-#define VALUES_MAX 3
-#define WORD_MAX 32U
+#define SOCKET_PREFIX "vfio-user:"
+#define BDF_MAX 16U
+#define DIGITS_MAX 9U /* any such number fits in 32 bits */
+#define KEYS "power, reentry, reset, min-sleep, max-wakes-per-hour, resume-timeout, x-entry-error"
 
-static void set_low_power(struct vfio_slot_config *config, int value)
-{
-	config->forbid_low_power = !value;
-}
-
-static void set_entry_error(struct vfio_slot_config *config, int value)
-{
-	config->inject_entry_error = value;
-}
-
-static const struct key {
-	const char *name;
-	const char *takes; /* for the sentence */
-	void (*set)(struct vfio_slot_config *config, int value);
-	struct {
-		const char *text;
-		int number;
-	} value[VALUES_MAX];
-} keys[] = {
-	{"low-power", "on or off", set_low_power, {{"on", 1}, {"off", 0}}},
-	{"x-entry-error", "ENOTTY, EINVAL or EIO", set_entry_error,
-	 {{"ENOTTY", -ENOTTY}, {"EINVAL", -EINVAL}, {"EIO", -EIO}}},
+struct text {
+	const char *at; /* not terminated */
+	size_t len;
 };
 
-static const struct key *find_key(const char *name, size_t len)
+/* One key=value, and where to say what is wrong with it. */
+struct pair {
+	struct text key, value;
+	const char *option; /* the whole of it */
+	char *ret_why;
+	size_t why_size;
+};
+
+static const struct number {
+	const char *key, *unit;
+	size_t off; /* of an uint32_t in the configuration */
+	uint32_t min, max, preset;
+} numbers[] = {
+	{"min-sleep", " seconds", offsetof(struct vfio_slot_config, governor.min_sleep_s),
+	 0, 86400, VFIO_MIN_SLEEP_S},
+	{"max-wakes-per-hour", "", offsetof(struct vfio_slot_config, governor.max_wakes_per_hour),
+	 0, GOVERNOR_WAKES_MAX, VFIO_MAX_WAKES_PER_HOUR},
+	{"resume-timeout", " seconds", offsetof(struct vfio_slot_config, resume_timeout_s),
+	 1, 3600, VFIO_RESUME_TIMEOUT_S},
+};
+
+static const struct entry_error {
+	const char *name;
+	int error;
+} entry_errors[] = {
+	{"ENOTTY", -ENOTTY}, {"EINVAL", -EINVAL}, {"EIO", -EIO},
+};
+
+static bool is(struct text text, const char *word)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
-		if (strlen(keys[i].name) == len && !memcmp(keys[i].name, name, len))
-			return &keys[i];
-	return NULL;
+	return strlen(word) == text.len && !memcmp(word, text.at, text.len);
 }
 
-static bool set_value(const struct key *key, const char *text, size_t len,
-		      struct vfio_slot_config *config)
+static int refuse_value(const struct pair *pair, const char *takes)
 {
-	for (unsigned int i = 0; i < VALUES_MAX && key->value[i].text; i++) {
-		if (strlen(key->value[i].text) != len || memcmp(key->value[i].text, text, len))
-			continue;
-		key->set(config, key->value[i].number);
-		return true;
-	}
-	return false;
+	snprintf(pair->ret_why, pair->why_size, "--gpu %s: %.*s takes %s, not \"%.*s\"",
+		 pair->option, (int)pair->key.len, pair->key.at, takes, (int)pair->value.len,
+		 pair->value.at);
+	return -EINVAL;
 }
 
-/* One "key=value" of `len` bytes; `text` is the whole option. */
-static int parse_pair(const char *text, const char *pair, size_t len,
-		      struct vfio_slot_config *config, char *ret_why, size_t why_size)
+static int set_word(const struct pair *pair, enum policy_key key, struct vfio_slot_config *config)
 {
-	const char *equals = memchr(pair, '=', len);
-	size_t name_len = equals ? (size_t)(equals - pair) : len;
-	const struct key *key = find_key(pair, name_len);
+	int word = policy_word_find(key, pair->value.at, pair->value.len);
 
-	if (!key) {
-		snprintf(ret_why, why_size,
-			 "--gpu %s: no key \"%.*s\"; there are low-power=on|off and "
-			 "x-entry-error=ENOTTY|EINVAL|EIO", text, (int)name_len, pair);
-		return -EINVAL;
-	}
-	if (!equals || !set_value(key, equals + 1, len - name_len - 1, config)) {
-		snprintf(ret_why, why_size, "--gpu %s: %s takes %s, not \"%.*s\"", text, key->name,
-			 key->takes, equals ? (int)(len - name_len - 1) : 0,
-			 equals ? equals + 1 : "");
-		return -EINVAL;
+	if (word < 0)
+		return refuse_value(pair, policy_words[key].takes);
+	switch (key) {
+	case POLICY_KEY_POWER:
+		config->power = (enum policy_power)word;
+		break;
+	case POLICY_KEY_REENTRY:
+		config->reentry = (enum power_reentry)word;
+		break;
+	case POLICY_KEY_RESET:
+		config->reset = (enum policy_reset)word;
+		break;
 	}
 	return 0;
+}
+
+static bool parse_number(struct text text, uint32_t *ret_number)
+{
+	uint32_t number = 0;
+
+	if (!text.len || text.len > DIGITS_MAX)
+		return false;
+	for (size_t i = 0; i < text.len; i++) {
+		if (text.at[i] < '0' || text.at[i] > '9')
+			return false;
+		number = number * 10 + (uint32_t)(text.at[i] - '0');
+	}
+	*ret_number = number;
+	return true;
+}
+
+static void store(struct vfio_slot_config *config, const struct number *key, uint32_t number)
+{
+	memcpy((char *)config + key->off, &number, sizeof(number));
+}
+
+static int set_number(const struct pair *pair, const struct number *key,
+		      struct vfio_slot_config *config)
+{
+	char takes[64];
+	uint32_t number;
+
+	if (parse_number(pair->value, &number) && number >= key->min && number <= key->max) {
+		store(config, key, number);
+		return 0;
+	}
+	snprintf(takes, sizeof(takes), "a number%s%s from %u to %u", *key->unit ? " of" : "",
+		 key->unit, key->min, key->max);
+	return refuse_value(pair, takes);
+}
+
+static int set_entry_error(const struct pair *pair, struct vfio_slot_config *config)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(entry_errors); i++) {
+		if (!is(pair->value, entry_errors[i].name))
+			continue;
+		config->inject_entry_error = entry_errors[i].error;
+		return 0;
+	}
+	return refuse_value(pair, "ENOTTY, EINVAL or EIO");
+}
+
+static int set_pair(const struct pair *pair, struct vfio_slot_config *config)
+{
+	int key = policy_key_find(pair->key.at, pair->key.len);
+
+	if (key >= 0)
+		return set_word(pair, (enum policy_key)key, config);
+	for (size_t i = 0; i < ARRAY_SIZE(numbers); i++)
+		if (is(pair->key, numbers[i].key))
+			return set_number(pair, &numbers[i], config);
+	if (is(pair->key, "x-entry-error"))
+		return set_entry_error(pair, config);
+	snprintf(pair->ret_why, pair->why_size, "--gpu %s: no key \"%.*s\"; there are " KEYS,
+		 pair->option, (int)pair->key.len, pair->key.at);
+	return -EINVAL;
+}
+
+/* "key=value" of `len` bytes at `text`; without '=' the value is empty. */
+static void split(const char *text, size_t len, struct pair *pair)
+{
+	const char *equals = memchr(text, '=', len);
+
+	pair->key = (struct text) {text, equals ? (size_t)(equals - text) : len};
+	pair->value = (struct text) {text + len, 0};
+	if (equals)
+		pair->value = (struct text) {equals + 1, len - pair->key.len - 1};
+}
+
+/* --- which slot --- */
+
+static int parse_bdf(const char *option, struct text text, struct vfio_slot_config *config,
+		     char *ret_why, size_t why_size)
+{
+	char bdf[BDF_MAX] = "";
+
+	if (text.len < sizeof(bdf))
+		memcpy(bdf, text.at, text.len);
+	if (host_parse_bdf(bdf, config->bdf))
+		return 0;
+	snprintf(ret_why, why_size,
+		 "--gpu %s: \"%.*s\" is no PCI address; lspci -D prints them, as "
+		 "0000:01:00.0 or short 01:00.0; or give " SOCKET_PREFIX "PATH", option,
+		 (int)text.len, text.at);
+	return -EINVAL;
+}
+
+static int parse_socket(const char *option, struct text text, struct vfio_slot_config *config,
+			char *ret_why, size_t why_size)
+{
+	size_t prefix = strlen(SOCKET_PREFIX);
+	size_t len = text.len - prefix;
+
+	if (len && len < sizeof(config->socket)) {
+		memcpy(config->socket, text.at + prefix, len);
+		config->socket[len] = '\0';
+		return 0;
+	}
+	snprintf(ret_why, why_size, "--gpu %s: the path of a socket has 1 to %zu bytes, not %zu",
+		 option, sizeof(config->socket) - 1, len);
+	return -EINVAL;
+}
+
+static bool is_socket(struct text text)
+{
+	size_t prefix = strlen(SOCKET_PREFIX);
+
+	return text.len >= prefix && !memcmp(text.at, SOCKET_PREFIX, prefix);
 }
 
 int vfio_slot_parse(const char *text, struct vfio_slot_config *ret_config, char *ret_why,
 		    size_t why_size)
 {
-	struct vfio_slot_config config = {.forbid_low_power = false};
-	size_t len = strcspn(text, ",");
-	char bdf[WORD_MAX];
-	int error = 0;
+	struct vfio_slot_config config = {.bdf = ""};
+	struct pair pair = {.option = text, .ret_why = ret_why, .why_size = why_size};
+	struct text slot = {text, strcspn(text, ",")};
+	size_t len = slot.len;
+	int error;
 
-	snprintf(bdf, sizeof(bdf), "%.*s", len < sizeof(bdf) ? (int)len : 0, text);
-	if (!host_parse_bdf(bdf, config.bdf)) {
-		snprintf(ret_why, why_size,
-			 "--gpu %s: \"%.*s\" is no PCI address; lspci -D prints them, as "
-			 "0000:01:00.0 or short 01:00.0", text, (int)len, text);
-		return -EINVAL;
-	}
+	for (size_t i = 0; i < ARRAY_SIZE(numbers); i++)
+		store(&config, &numbers[i], numbers[i].preset);
+	error = is_socket(slot) ? parse_socket(text, slot, &config, ret_why, why_size)
+				: parse_bdf(text, slot, &config, ret_why, why_size);
 	for (const char *at = text + len; *at && !error; at += len) {
 		at++; /* the comma */
 		len = strcspn(at, ",");
-		error = parse_pair(text, at, len, &config, ret_why, why_size);
+		split(at, len, &pair);
+		error = set_pair(&pair, &config);
 	}
 	if (!error)
 		*ret_config = config;

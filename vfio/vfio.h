@@ -9,20 +9,41 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "vfio/governor.h"
+#include "vfio/policy.h"
+#include "vfio/power.h"
+
 struct acpi_pm;
 struct bus;
 struct irq_chip;
 struct loop;
 struct mem;
 struct pci_host;
+struct quirks;
 struct vfio_container;
 struct vfio_slot;
 
-/* Option --gpu, parsed. */
+/* Option --gpu, parsed: BDF or vfio-user:PATH, and keys. */
 struct vfio_slot_config {
-	char bdf[16];          /* "0000:01:00.0": any function of the slot */
-	bool forbid_low_power; /* policy: refuse every entry (key low-power=off) */
+	char bdf[16];          /* "0000:01:00.0": any function of the slot; "": see `socket` */
+	char socket[108];      /* of a vfio-user server, or a directory of them; "": see `bdf` */
+	enum policy_power power;       /* power=auto|d3cold|d3hot|off */
+	enum policy_reset reset;       /* reset=auto|flr|bus|none */
+	enum power_reentry reentry;    /* reentry=guest|host|auto */
+	struct governor_config governor; /* min-sleep=SECONDS, max-wakes-per-hour=N */
+	uint32_t resume_timeout_s; /* resume-timeout=SECONDS: of vfio-user alone */
 	int inject_entry_error; /* test aid (key x-entry-error=NAME): negative errno, 0: none */
+};
+
+#define VFIO_MIN_SLEEP_S 0U
+#define VFIO_MAX_WAKES_PER_HOUR 120U
+#define VFIO_RESUME_TIMEOUT_S 120U
+
+/* Option --vfio-backend: how the kernel's VFIO is reached. */
+enum vfio_backend_kind {
+	VFIO_BACKEND_AUTO,    /* iommufd where /dev/iommu and the devices' own nodes exist */
+	VFIO_BACKEND_GROUP,   /* groups and a container */
+	VFIO_BACKEND_IOMMUFD, /* the devices' own nodes and iommufd */
 };
 
 /* What the slot is plugged into. */
@@ -49,18 +70,22 @@ int vfio_slot_parse(const char *text, struct vfio_slot_config *ret_config, char 
 
 /*
  * Checks that the slot can be passed (it exists, IOMMU, drivers, groups) and opens it: container,
- * groups, device files, function reset, features probed. `container` is shared by all slots.
- * On failure a sentence in `ret_why` and negative errno; the device is left as it was found.
+ * groups, device files, reset, features probed, policy decided. `container` is shared by all slots;
+ * `quirks` may be NULL and is not used later. On failure a sentence in `ret_why` and negative
+ * errno; the device is left as it was found.
  */
 int vfio_slot_create(struct vfio_container *container, const struct vfio_slot_config *config,
-		     unsigned int index, struct vfio_slot **ret_slot, char *ret_why,
-		     size_t why_size);
+		     const struct quirks *quirks, unsigned int index, struct vfio_slot **ret_slot,
+		     char *ret_why, size_t why_size);
 
 /* Adds root port and functions to the guest's machine and maps RAM for DMA (once a container). */
 int vfio_slot_plug(struct vfio_slot *slot, const struct vfio_machine *machine, char *ret_why,
 		   size_t why_size);
 
 void vfio_slot_info(const struct vfio_slot *slot, struct vfio_slot_info *ret_info);
+
+/* What was decided for the slot; valid after vfio_slot_create(). */
+const struct policy *vfio_slot_policy(const struct vfio_slot *slot);
 
 /* Starts the power thread; before the first vCPU runs. 0 or negative errno. */
 int vfio_slot_start(struct vfio_slot *slot);
@@ -76,11 +101,20 @@ bool vfio_slot_drop_windows(struct vfio_slot *slot);
 /* Leaves low power, resets, unmaps, closes. Accepts NULL and slots in any stage. No vCPU runs. */
 void vfio_slot_destroy(struct vfio_slot *slot);
 
-struct vfio_container *vfio_container_create(void);
+/* What all slots of the kernel's VFIO share; opens nothing yet. NULL: out of memory. */
+struct vfio_container *vfio_container_create(enum vfio_backend_kind kind);
 void vfio_container_destroy(struct vfio_container *container);
 
-/* The descriptor of the container's open group number `index`, from 0; false after the last. */
-bool vfio_container_group(const struct vfio_container *container, unsigned int index,
-			  int *ret_fd);
+/* What KVM's VFIO device must be told of: descriptor number `index`, from 0, of an open group or
+ * of a device's own node; false after the last. */
+bool vfio_container_file(struct vfio_container *container, unsigned int index, int *ret_fd);
+
+/*
+ * Such a file is about to be closed while the machine runs, because its device is given back: KVM
+ * must let go of it first, or the host would wait for the device for ever. Called with the
+ * container's lock held; the slot's thread. Set before the first slot is created.
+ */
+void vfio_container_listen(struct vfio_container *container,
+			   void (*closing)(void *opaque, int fd), void *opaque);
 
 #endif

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "vmm/base/bits.h"
 #include "vmm/base/clock.h"
 #include "vmm/base/log.h"
 
@@ -68,11 +69,13 @@ static void put_error(struct line *line, int error)
 		{EBUSY, "EBUSY"},   {EPERM, "EPERM"},   {EACCES, "EACCES"}, {ENOMEM, "ENOMEM"},
 		{EAGAIN, "EAGAIN"}, {EINTR, "EINTR"},   {EBADF, "EBADF"},
 		{EFAULT, "EFAULT"}, {ENXIO, "ENXIO"},   {ETIMEDOUT, "ETIMEDOUT"},
+		{ECANCELED, "ECANCELED"},             {EPROTO, "EPROTO"},
+		{ECONNRESET, "ECONNRESET"},
 	};
 
 	if (!error)
 		return;
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
 		if (names[i].number != -error)
 			continue;
 		put_string(line, "errno", names[i].name);
@@ -116,6 +119,9 @@ void events_emit(const struct event *event)
 		put_error(&line, event->error);
 		if (event->latency_us)
 			put(&line, ",\"latency_us\":%" PRIu64, event->latency_us);
+		for (unsigned int i = 0; i < event->numbers; i++)
+			put(&line, ",\"%s\":%" PRIu64, event->number[i].key,
+			    event->number[i].value);
 		put_string(&line, "detail", event->detail);
 		put(&line, "}\n");
 		if (write(log_fd, line.text, line.len) != (ssize_t)line.len)

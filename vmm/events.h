@@ -3,12 +3,19 @@
  * people and programs (option --events). Thread-safe; a line is written whole.
  *
  * Keys: t_us (microseconds of CLOCK_MONOTONIC since the program started), event, device, from, to,
- * cause, errno (name, as "ENOTTY"), latency_us, detail. Only those that apply are present.
+ * cause, errno (name, as "ENOTTY"), latency_us, detail, and numbers under keys of the event's own.
+ * Only those that apply are present.
  */
 #ifndef VMM_EVENTS_H
 #define VMM_EVENTS_H
 
 #include <stdint.h>
+
+/* One more number of an event, under a key of its own. */
+struct event_number {
+	const char *key;
+	uint64_t value;
+};
 
 struct event {
 	const char *event;  /* mandatory: "power", "reset", "pme", "boot", "exit", ... */
@@ -19,6 +26,8 @@ struct event {
 	const char *detail; /* a sentence for people, or NULL */
 	int error;          /* negative errno, or 0 */
 	uint64_t latency_us; /* of the host's answer; 0: does not apply */
+	const struct event_number *number; /* NULL without */
+	unsigned int numbers;
 };
 
 /*

@@ -129,10 +129,11 @@ static int create_vm(struct kvm *kvm)
 	return error;
 }
 
-int kvm_set_vfio_group(struct kvm *kvm, int group_fd, bool on)
+/* The group's numbers serve a device's own file too (Linux 6.6 names them so in <linux/kvm.h>). */
+int kvm_set_vfio_file(struct kvm *kvm, int vfio_fd, bool on)
 {
 	struct kvm_create_device device = {.type = KVM_DEV_TYPE_VFIO};
-	int32_t fd = group_fd;
+	int32_t fd = vfio_fd;
 	struct kvm_device_attr attribute = {
 		.group = KVM_DEV_VFIO_GROUP,
 		.attr = on ? KVM_DEV_VFIO_GROUP_ADD : KVM_DEV_VFIO_GROUP_DEL,

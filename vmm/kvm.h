@@ -35,11 +35,12 @@ int kvm_open(struct kvm *kvm, char *ret_why, size_t why_size);
 void kvm_close(struct kvm *kvm);
 
 /*
- * Tells KVM that the devices of a VFIO group work for this VM, or (`on` false, before the group is
- * closed) no longer do. KVM then honours the guest's memory types where a device's DMA bypasses
- * the caches, as GPUs' does. A kernel without the feature is no error. 0 or negative errno.
+ * Tells KVM that the devices of a VFIO group, or the device of an own node, work for this VM, or
+ * (`on` false, before it is closed) no longer do. KVM then honours the guest's memory types
+ * where a device's DMA bypasses the caches, as GPUs' does. A kernel without the feature is no
+ * error. 0 or negative errno.
  */
-int kvm_set_vfio_group(struct kvm *kvm, int group_fd, bool on);
+int kvm_set_vfio_file(struct kvm *kvm, int vfio_fd, bool on);
 
 /* ioctl() that returns its result, or negative errno. */
 int kvm_ioctl(int fd, unsigned long request, const void *argument);

@@ -13,6 +13,7 @@
 #include "devices/legacy.h"
 #include "devices/pci.h"
 #include "devices/q35.h"
+#include "vfio/quirks.h"
 #include "vfio/vfio.h"
 #include "vmm/base/bits.h"
 #include "vmm/base/log.h"
@@ -199,39 +200,52 @@ static int create_devices(struct machine *m)
 	return 0;
 }
 
-/* Before the first CPU runs, and again before the groups close. */
-static void tell_kvm_of_groups(struct machine *m, bool on)
+/* Before the first CPU runs, and again before the groups or devices close. */
+static void tell_kvm_of_vfio(struct machine *m, bool on)
 {
 	int fd, error;
 
-	for (unsigned int i = 0; vfio_container_group(m->container, i, &fd); i++) {
-		error = kvm_set_vfio_group(&m->kvm, fd, on);
+	for (unsigned int i = 0; vfio_container_file(m->container, i, &fd); i++) {
+		error = kvm_set_vfio_file(&m->kvm, fd, on);
 		if (error && on)
-			log_warn("KVM does not take VFIO group %u: %s; memory types of the guest "
+			log_warn("KVM does not take VFIO file %u: %s; memory types of the guest "
 				 "may not be honoured, ignoring", i, strerror(-error));
 	}
+}
+
+/* On the slot's thread, when the host gets a card back: KVM must not keep its file open. */
+static void on_vfio_closing(void *opaque, int fd)
+{
+	struct machine *machine = opaque;
+
+	kvm_set_vfio_file(&machine->kvm, fd, false);
 }
 
 static int create_slots(struct machine *m, char *why, size_t why_size)
 {
 	const struct vfio_machine plugged = {
 		.mem = m->mem, .mmio = m->mmio, .irq = m->irq, .pci = m->pci, .pm = m->pm};
-	int error = 0;
+	struct quirks *quirks = NULL;
+	int error = quirks_create(m->options->quirks, &quirks, why, why_size);
 
-	m->container = vfio_container_create();
-	if (!m->container)
-		return -ENOMEM;
+	m->container = vfio_container_create(m->options->vfio_backend);
+	if (!error && !m->container)
+		error = -ENOMEM;
+	if (!error)
+		vfio_container_listen(m->container, on_vfio_closing, m);
 	for (unsigned int i = 0; i < m->options->slots && !error; i++) {
-		error = vfio_slot_create(m->container, &m->options->slot[i], i, &m->slot[i], why,
-					 why_size);
+		error = vfio_slot_create(m->container, &m->options->slot[i], quirks, i,
+					 &m->slot[i], why, why_size);
 		if (!error)
 			error = vfio_slot_plug(m->slot[i], &plugged, why, why_size);
 		if (!error)
 			error = vfio_slot_start(m->slot[i]);
 	}
-	if (!error)
-		tell_kvm_of_groups(m, true);
-	return error;
+	quirks_destroy(quirks);
+	if (error)
+		return error;
+	tell_kvm_of_vfio(m, true);
+	return 0;
 }
 
 static int create_cpus(struct machine *m, char *why, size_t why_size)
@@ -365,8 +379,10 @@ int machine_run(struct machine *machine)
 	int status;
 
 	machine->terminal = terminal_create(machine->loop, &listener);
-	if (!machine->terminal)
+	if (!machine->terminal) {
+		log_err("the terminal: out of memory or file descriptors");
 		return EXIT_FAILED;
+	}
 	events_emit(&(struct event){.event = "boot"});
 	vcpus_resume(machine->vcpus);
 	status = loop_run(machine->loop);
@@ -382,7 +398,7 @@ void machine_destroy(struct machine *machine)
 		return;
 	vcpus_destroy(machine->vcpus);
 	if (machine->container)
-		tell_kvm_of_groups(machine, false);
+		tell_kvm_of_vfio(machine, false);
 	for (unsigned int i = machine->options->slots; i-- > 0;)
 		vfio_slot_destroy(machine->slot[i]);
 	vfio_container_destroy(machine->container);

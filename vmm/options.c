@@ -20,10 +20,18 @@ static const char help[] =
 	"\n"
 	"GUEST is a kernel: a Linux bzImage or a PVH ELF image, recognised by its content.\n"
 	"\n"
-	"  --gpu BDF[,KEY=VALUE]...  pass the PCI slot of this device, all its functions, behind\n"
-	"                            a root port of its own; 01:00.0 or 0000:01:00.0; repeatable\n"
-	"       low-power=off        never let the host put it into low power\n"
+	"  --gpu SLOT[,KEY=VALUE]... pass a PCI slot, all its functions, behind a root port of\n"
+	"                            its own; SLOT: 01:00.0, 0000:01:00.0 or vfio-user:PATH;\n"
+	"                            repeatable; the keys are explained in docs/policy.md\n"
+	"       power=LEVEL          how deep it may sleep: auto (default), d3cold, d3hot, off\n"
+	"       reentry=WHO          lets it sleep again once woken: auto (default), guest, host\n"
+	"       reset=HOW            auto (default), flr (each function), bus (the slot), none\n"
+	"       min-sleep=SECONDS    three shorter sleeps in a row make it pause; default 0: off\n"
+	"       max-wakes-per-hour=N more wakes make it pause; default 120; 0: off\n"
+	"       resume-timeout=SECONDS  of a vfio-user server, then it is lost; default 120\n"
 	"       x-entry-error=NAME   test aid: low power fails with ENOTTY, EINVAL or EIO\n"
+	"  --quirks FILE             rules for cards of your own, on top of those built in\n"
+	"  --vfio-backend KIND       auto (default), group or iommufd\n"
 	"  --kernel FILE             same as GUEST\n"
 	"  --initrd FILE             initial RAM disk\n"
 	"  --append STRING           kernel command line, e.g. \"console=ttyS0\"\n"
@@ -41,7 +49,7 @@ static const char help[] =
 
 enum option_id {
 	OPT_GPU = 1, OPT_KERNEL, OPT_INITRD, OPT_APPEND, OPT_MEMORY, OPT_CPUS, OPT_EVENTS,
-	OPT_NO_REBOOT, OPT_DEBUG_EXIT, OPT_HELP, OPT_VERSION,
+	OPT_QUIRKS, OPT_VFIO_BACKEND, OPT_NO_REBOOT, OPT_DEBUG_EXIT, OPT_HELP, OPT_VERSION,
 };
 
 static const struct option long_options[] = {
@@ -52,6 +60,8 @@ static const struct option long_options[] = {
 	{"memory", required_argument, NULL, OPT_MEMORY},
 	{"cpus", required_argument, NULL, OPT_CPUS},
 	{"events", required_argument, NULL, OPT_EVENTS},
+	{"quirks", required_argument, NULL, OPT_QUIRKS},
+	{"vfio-backend", required_argument, NULL, OPT_VFIO_BACKEND},
 	{"no-reboot", no_argument, NULL, OPT_NO_REBOOT},
 	{"debug-exit", no_argument, NULL, OPT_DEBUG_EXIT},
 	{"help", no_argument, NULL, OPT_HELP},
@@ -120,12 +130,32 @@ static int set_cpus(struct options *options, const char *text, struct why why)
 	return -EINVAL;
 }
 
+static int set_vfio_backend(struct options *options, const char *text, struct why why)
+{
+	static const char *const kinds[] = {
+		[VFIO_BACKEND_AUTO] = "auto",
+		[VFIO_BACKEND_GROUP] = "group",
+		[VFIO_BACKEND_IOMMUFD] = "iommufd",
+	};
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(kinds); i++) {
+		if (strcmp(kinds[i], text))
+			continue;
+		options->vfio_backend = (enum vfio_backend_kind)i;
+		return 0;
+	}
+	snprintf(why.text, why.size, "--vfio-backend %s: not auto, group or iommufd", text);
+	return -EINVAL;
+}
+
 /* All functions of a slot go together, so two of them would be the same slot twice; and VFIO lets a
- * program open its device as often as it likes. */
+ * program open its device as often as it likes. A server has one client. */
 static bool is_same_slot(const struct vfio_slot_config *a, const struct vfio_slot_config *b)
 {
 	size_t len = strcspn(a->bdf, ".");
 
+	if (a->socket[0] || b->socket[0])
+		return !strcmp(a->socket, b->socket);
 	return strcspn(b->bdf, ".") == len && !memcmp(a->bdf, b->bdf, len);
 }
 
@@ -183,6 +213,11 @@ static int set_option(struct options *options, int id, const char *value, struct
 	case OPT_EVENTS:
 		options->events = value;
 		return 0;
+	case OPT_QUIRKS:
+		options->quirks = value;
+		return 0;
+	case OPT_VFIO_BACKEND:
+		return set_vfio_backend(options, value, why);
 	case OPT_NO_REBOOT:
 		options->no_reboot = true;
 		return 0;

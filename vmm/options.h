@@ -15,9 +15,11 @@ struct options {
 	bool help, version;
 	const char *kernel;      /* --kernel, or the positional guest image */
 	const char *initrd, *append, *events;
+	const char *quirks;      /* file of the user's own rules, or NULL */
 	uint64_t memory;         /* bytes */
 	unsigned int cpus;
 	bool no_reboot, debug_exit;
+	enum vfio_backend_kind vfio_backend;
 	unsigned int slots;
 	struct vfio_slot_config slot[SLOT_MAX];
 };

@@ -310,6 +310,68 @@ static void test_abi_low_power_request(void **state)
 	}
 }
 
+static const struct {
+	const char *what;
+	uint32_t count;
+	struct vfio_pci_dependent_device device[VFIO_HOT_RESET_DEVICES];
+	unsigned int devices, groups;
+	int group[3];
+} hot_reset_cases[] = {
+	{"none", .count = 0},
+	{"itself", 1, .device = {{.group_id = 7, .bus = 1}}, .devices = 1, .groups = 1,
+	 .group = {7}},
+	{"its slot, in one group", 2,
+	 .device = {{.group_id = 7, .bus = 1}, {.group_id = 7, .bus = 1, .devfn = 1}},
+	 .devices = 2, .groups = 1, .group = {7}},
+	{"its slot, a group each", 3,
+	 .device = {{.group_id = 7, .bus = 1}, {.group_id = 3, .bus = 1, .devfn = 1},
+	  {.group_id = 5, .bus = 1, .devfn = 7}},
+	 .devices = 3, .groups = 3, .group = {7, 3, 5}},
+	{"another device of the bus", 2, .device = {{.bus = 1}, {.bus = 1, .devfn = 8}}},
+	{"another bus", 2, .device = {{.bus = 1}, {.bus = 2}}},
+	{"another segment", 1, .device = {{.segment = 1, .bus = 1}}},
+	{"as many as a slot has", 8,
+	 .device = {{.bus = 1, .devfn = 0}, {.bus = 1, .devfn = 1}, {.bus = 1, .devfn = 2},
+	  {.bus = 1, .devfn = 3}, {.bus = 1, .devfn = 4}, {.bus = 1, .devfn = 5},
+	  {.bus = 1, .devfn = 6}, {.bus = 1, .devfn = 7}}, .devices = 8, .groups = 1},
+	{"more than there is room for", 9, .device = {{.bus = 1}}},
+	{"an absurd number", UINT32_MAX, .device = {{.bus = 1}}},
+};
+
+static void test_abi_hot_reset_parse(void **state)
+{
+	(void)state;
+	for (unsigned int i = 0; i < ARRAY_SIZE(hot_reset_cases); i++) {
+		union vfio_hot_reset_answer answer = {.info.count = hot_reset_cases[i].count};
+		struct vfio_hot_reset reset = {.devices = 77, .groups = 77};
+
+		memcpy(answer.bytes + sizeof(answer.info), hot_reset_cases[i].device,
+		       sizeof(hot_reset_cases[i].device));
+		vfio_hot_reset_parse(&answer, "0000:01:00.0", &reset);
+		if (reset.devices != hot_reset_cases[i].devices)
+			fail_msg("%s: %u devices", hot_reset_cases[i].what, reset.devices);
+		assert_int_equal(reset.groups, hot_reset_cases[i].groups);
+		for (unsigned int j = 0; j < reset.groups; j++)
+			assert_int_equal(reset.group[j], hot_reset_cases[i].group[j]);
+	}
+}
+
+static void test_abi_hot_reset_request(void **state)
+{
+	static const int fds[VFIO_HOT_RESET_DEVICES] = {5, 6, 7, 8, 9, 10, 11, 12};
+	union vfio_hot_reset_request request;
+
+	(void)state;
+	for (unsigned int count = 0; count <= VFIO_HOT_RESET_DEVICES; count++) {
+		memset(&request, 0xff, sizeof(request));
+		vfio_hot_reset_request(fds, count, &request);
+		assert_int_equal(request.reset.argsz, 12 + 4 * count);
+		assert_int_equal(request.reset.flags, 0);
+		assert_int_equal(request.reset.count, count);
+		assert_memory_equal(request.bytes + 12, fds, 4 * count);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -318,6 +380,8 @@ int main(void)
 		cmocka_unit_test(test_abi_region_parse_random),
 		cmocka_unit_test(test_abi_irq_set),
 		cmocka_unit_test(test_abi_low_power_request),
+		cmocka_unit_test(test_abi_hot_reset_parse),
+		cmocka_unit_test(test_abi_hot_reset_request),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

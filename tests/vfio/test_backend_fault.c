@@ -46,8 +46,10 @@ static void test_backend_fault_refuses_low_power(void **state)
 static void call_all(struct vfio_backend *backend)
 {
 	const struct vfio_backend_ops *ops = backend->ops;
+	struct vfio_observation observation = {0};
 	struct vfio_region region;
 	int fds[2] = {-1, -1};
+	char why[64];
 	uint8_t byte = 0x5a;
 	void *hva = NULL;
 
@@ -68,6 +70,11 @@ static void call_all(struct vfio_backend *backend)
 	assert_int_equal(ops->irq_disable(backend, VFIO_PCI_INTX_IRQ_INDEX), 0);
 	assert_int_equal(ops->reset(backend), 0);
 	assert_true(ops->can_reset(backend));
+	assert_true(ops->can_slot_reset(backend));
+	assert_int_equal(ops->slot_reset(backend), 0);
+	assert_int_equal(ops->map_ram(backend, NULL, why, sizeof(why)), 0);
+	assert_int_equal(ops->observe(backend, &observation), 0);
+	assert_string_equal(observation.power_state, "D3hot");
 }
 
 /* The device sees the same calls as without the wrapper. */
@@ -79,10 +86,14 @@ static void test_backend_fault_hands_on(void **state)
 
 	(void)state;
 	assert_non_null(fault);
+	plain->can_slot_reset = wrapped->can_slot_reset = true;
+	plain->tells = wrapped->tells = true;
+	plain->observation = wrapped->observation =
+		(struct vfio_observation){.power_state = "D3hot"};
 	call_all(&plain->backend);
 	call_all(fault);
 	assert_int_equal(plain->calls, wrapped->calls);
-	assert_true(plain->calls >= 14);
+	assert_true(plain->calls >= 18);
 	for (unsigned int i = 0; i < plain->calls; i++) {
 		assert_int_equal(plain->call[i].op, wrapped->call[i].op);
 		assert_int_equal(plain->call[i].index, wrapped->call[i].index);
@@ -102,6 +113,7 @@ static void test_backend_fault_hands_errors_back(void **state)
 {
 	struct fake_backend *fake = fake_backend_create_gpu("0000:01:00.0", false);
 	struct vfio_backend *fault = vfio_fault_backend_wrap(&fake->backend, -ENOTTY);
+	struct vfio_observation observation;
 	uint32_t id;
 
 	(void)state;
@@ -111,6 +123,9 @@ static void test_backend_fault_hands_errors_back(void **state)
 			 -EIO);
 	fake_backend_fail(fake, FAKE_RESET, -EAGAIN, 0, 1);
 	assert_int_equal(fault->ops->reset(fault), -EAGAIN);
+	assert_false(fault->ops->can_slot_reset(fault));
+	assert_int_equal(fault->ops->slot_reset(fault), -ENOTTY);
+	assert_int_equal(fault->ops->observe(fault, &observation), -ENOTSUP);
 	fault->ops->close(fault);
 	fake_backend_destroy(fake);
 }

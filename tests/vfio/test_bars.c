@@ -17,24 +17,6 @@
 #define PM 0x40
 #define PAGE 4096U
 
-static int start(void **state)
-{
-	struct fake_function *fake = calloc(1, sizeof(*fake));
-
-	fake_function_start(fake, fake_backend_create_gpu("0000:01:00.0", false));
-	*state = fake;
-	return 0;
-}
-
-static int stop(void **state)
-{
-	struct fake_function *fake = *state;
-
-	fake_function_stop(fake);
-	free(fake);
-	return 0;
-}
-
 static bool has_window(struct fake_function *fake, unsigned int bar, uint64_t off, uint64_t size)
 {
 	struct fake_window window;
@@ -148,7 +130,7 @@ static void test_bars_windows_only_while_device_decodes(void **state)
 		assert_int_equal(fake_mem_windows(fake->mem), 0);
 	}
 	fake_function_enable(fake, 0);
-	assert_int_equal(vfio_function_reset(fake->function), 0);
+	assert_int_equal(vfio_function_reset(fake->function, true), 0);
 	assert_int_equal(fake_mem_windows(fake->mem), 0);
 	fake->device->hook = NULL;
 }
@@ -459,7 +441,7 @@ static void test_bars_dropped_windows_trap_until_reset(void **state)
 	while (vfio_function_drop_windows(fake->function) && late <= VCPU_MAX)
 		late++;
 	assert_int_equal(late, VCPU_MAX);
-	assert_int_equal(vfio_function_reset(fake->function), 0);
+	assert_int_equal(vfio_function_reset(fake->function, true), 0);
 	fake_function_enable(fake, 0);
 	assert_int_equal(fake_mem_windows(fake->mem), 0); /* BARs lost their addresses */
 	assert_int_equal(pci_host_assign(fake->host), 0);
@@ -482,7 +464,8 @@ static void test_bars_dropped_windows_return_after_a_sleep(void **state)
 
 int main(void)
 {
-#define PLUGGED(name) cmocka_unit_test_setup_teardown(name, start, stop)
+#define PLUGGED(name)                                                                              \
+	cmocka_unit_test_setup_teardown(name, fake_function_setup, fake_function_teardown)
 	const struct CMUnitTest tests[] = {
 		PLUGGED(test_bars_declared_from_regions),
 		cmocka_unit_test(test_bars_refuse_impossible_regions),

@@ -1,4 +1,5 @@
-/* The sentences for what the kernel's VFIO refuses, and the container without a kernel. */
+/* What all devices of the kernel's VFIO share, on a kernel of the tests' own; and the sentences for
+ * what the real one refuses. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -8,7 +9,11 @@
 #include <errno.h>
 #include <string.h>
 
+#include "tests/fake_mem.h"
+#include "tests/fake_vfio.h"
 #include "vfio/container.h"
+#include "vfio/explain.h"
+#include "vfio/host.h"
 #include "vfio/vfio.h"
 #include "vmm/base/bits.h"
 
@@ -43,6 +48,15 @@ static void test_container_explain(void **state)
 		 {"interrupt remapping", "allow_unsafe_interrupts"}},
 		{VFIO_STEP_SET_IOMMU, "/dev/vfio/14", -ENODEV, {"modprobe vfio_iommu_type1"}},
 		{VFIO_STEP_OPEN_DEVICE, "0000:01:00.0", -EIO, {"0000:01:00.0", "power cycle"}},
+		{VFIO_STEP_OPEN_IOMMUFD, "/dev/iommu", -ENOENT,
+		 {"/dev/iommu is missing", "6.6", "modprobe iommufd"}},
+		{VFIO_STEP_OPEN_IOMMUFD, "/dev/iommu", -EACCES, {"permission on /dev/iommu"}},
+		{VFIO_STEP_OPEN_NODE, "/dev/vfio/devices/vfio0", -ENOENT,
+		 {"/dev/vfio/devices/vfio0 is missing", "CONFIG_VFIO_DEVICE_CDEV", "6.6"}},
+		{VFIO_STEP_BIND, "0000:01:00.0", -EBUSY, {"0000:01:00.0 is in use", "fuser"}},
+		{VFIO_STEP_BIND, "0000:01:00.0", -EPERM,
+		 {"interrupt remapping", "iommufd/parameters/allow_unsafe_interrupts"}},
+		{VFIO_STEP_ATTACH, "0000:01:00.0", -EADDRINUSE, {"0000:01:00.0", "--memory"}},
 		{VFIO_STEP_READ_DEVICE, "0000:01:00.0", -EINVAL,
 		 {"0000:01:00.0: Invalid argument"}},
 	};
@@ -59,7 +73,7 @@ static void test_container_explain(void **state)
 static void test_container_explain_any_error(void **state)
 {
 	(void)state;
-	for (int step = VFIO_STEP_OPEN_CONTAINER; step <= VFIO_STEP_READ_DEVICE; step++) {
+	for (int step = 0; step < VFIO_STEPS; step++) {
 		for (int error = 1; error < 134; error++) {
 			char why[256] = "";
 
@@ -95,30 +109,374 @@ static void test_container_explain_map(void **state)
 	}
 }
 
+/* --- the container --- */
+
+static const struct host_function gpu = {
+	.exists = true, .name = "0000:01:00.0", .group = 7, .node = 0,
+};
+static const struct host_function audio = {
+	.exists = true, .name = "0000:01:00.1", .group = 7, .node = 1,
+};
+static const struct host_function other = {
+	.exists = true, .name = "0000:02:00.0", .group = 9, .node = -1,
+};
+
+static int begin(void **state)
+{
+	(void)state;
+	fake_vfio_begin();
+	fake_vfio.device[0] = (struct fake_vfio_device){.name = gpu.name, .group = 7, .node = 0};
+	fake_vfio.device[1] = (struct fake_vfio_device){.name = audio.name, .group = 7, .node = 1};
+	fake_vfio.device[2] = (struct fake_vfio_device){.name = other.name, .group = 9, .node = -1};
+	return 0;
+}
+
+static int end(void **state)
+{
+	(void)state;
+	fake_vfio_end();
+	return 0;
+}
+
+static struct vfio_container *create(enum vfio_backend_kind kind)
+{
+	struct vfio_container *container = vfio_container_create_on(kind, &fake_vfio_syscalls);
+
+	assert_non_null(container);
+	return container;
+}
+
 static void test_container_destroy_unused(void **state)
 {
-	struct vfio_container *container = vfio_container_create();
+	struct vfio_container *container = vfio_container_create(VFIO_BACKEND_AUTO);
+	int fd;
 
 	(void)state;
 	assert_non_null(container);
 	vfio_container_put_group(container, 3); /* of which it never heard */
+	vfio_container_close_node(container, 3);
+	assert_int_equal(vfio_container_group_fd(container, 3), -1);
+	assert_false(vfio_container_file(container, 0, &fd));
 	vfio_container_destroy(container);
 	vfio_container_destroy(NULL);
 }
 
-/* No host has a group of this number: whatever is missing here, it fails with a sentence. */
-static void test_container_get_group_missing(void **state)
+/* The real kernel; no host has a group of this number, most that test have no VFIO at all. */
+static void test_container_real_kernel_missing(void **state)
 {
-	struct vfio_container *container = vfio_container_create();
+	static const struct host_function nothing = {
+		.name = "0000:ff:1f.7", .group = 0x7fffffff, .node = 0x7fffffff,
+	};
+	struct vfio_container *container = vfio_container_create(VFIO_BACKEND_AUTO);
 	char why[256] = "";
 	int fd = -77;
 
 	(void)state;
 	assert_non_null(container);
-	assert_true(vfio_container_get_group(container, 0x7fffffff, &fd, why, sizeof(why)) < 0);
-	assert_int_equal(fd, -77);
+	assert_int_equal(vfio_container_choose(container, &nothing, why, sizeof(why)),
+			 VFIO_BACKEND_GROUP);
+	assert_true(vfio_container_get_group(container, nothing.group, &fd, why, sizeof(why)) < 0);
 	assert_non_null(strstr(why, "/dev/vfio/"));
+	assert_true(vfio_container_open_node(container, &nothing, &fd, why, sizeof(why)) < 0);
+	assert_non_null(strstr(why, "/dev/"));
+	assert_int_equal(fd, -77);
 	vfio_container_destroy(container);
+}
+
+/* Two users of one group, one of another: in what order the kernel is called. */
+static void test_container_groups(void **state)
+{
+	struct vfio_container *container = create(VFIO_BACKEND_GROUP);
+	char why[256];
+	int fd, again, second, file;
+
+	(void)state;
+	assert_int_equal(vfio_container_get_group(container, 7, &fd, why, sizeof(why)), 0);
+	assert_int_equal(vfio_container_get_group(container, 7, &again, why, sizeof(why)), 0);
+	assert_int_equal(vfio_container_get_group(container, 9, &second, why, sizeof(why)), 0);
+	assert_int_equal(fd, again);
+	assert_int_equal(vfio_container_group_fd(container, 9), second);
+	assert_true(vfio_container_file(container, 0, &file) && file == fd);
+	assert_true(vfio_container_file(container, 1, &file) && file == second);
+	assert_false(vfio_container_file(container, 2, &file));
+	assert_string_equal(fake_vfio.log,
+		"open /dev/vfio/vfio; VERSION; open /dev/vfio/7; STATUS; SET_CONTAINER; "
+		"SET_IOMMU 3; open /dev/vfio/9; STATUS; SET_CONTAINER; ");
+	fake_vfio_forget();
+	vfio_container_put_group(container, 7);
+	vfio_container_put_group(container, 9);
+	assert_string_equal(fake_vfio.log, "close group 9; ");
+	vfio_container_put_group(container, 7);
+	assert_string_equal(fake_vfio.log, "close group 9; close group 7; close container; ");
+	vfio_container_destroy(container);
+}
+
+static void test_container_nodes(void **state)
+{
+	struct vfio_container *container = create(VFIO_BACKEND_IOMMUFD);
+	char why[256];
+	int fd, second, file;
+
+	(void)state;
+	assert_int_equal(vfio_container_open_node(container, &gpu, &fd, why, sizeof(why)), 0);
+	assert_int_equal(vfio_container_open_node(container, &audio, &second, why, sizeof(why)), 0);
+	assert_true(vfio_container_file(container, 1, &file) && file == second);
+	assert_false(vfio_container_file(container, 2, &file));
+	assert_string_equal(fake_vfio.log,
+		"open /dev/iommu; ALLOC; open /dev/vfio/devices/vfio0; BIND; ATTACH; "
+		"open /dev/vfio/devices/vfio1; BIND; ATTACH; ");
+	fake_vfio_forget();
+	vfio_container_close_node(container, fd);
+	vfio_container_close_node(container, second);
+	assert_string_equal(fake_vfio.log,
+		"close 0000:01:00.0; close 0000:01:00.1; close iommufd; ");
+	vfio_container_destroy(container);
+}
+
+/* Whichever call fails: a sentence that names the thing, and nothing stays open. */
+static void test_container_failures(void **state)
+{
+	static const struct {
+		enum vfio_backend_kind kind;
+		const char *fail;
+		int error, result;
+		const char *says;
+	} cases[] = {
+		{VFIO_BACKEND_GROUP, "open /dev/vfio/vfio", -EMFILE, -EMFILE, "/dev/vfio/vfio"},
+		{VFIO_BACKEND_GROUP, "VERSION", -EINVAL, -EPROTO, "version"},
+		{VFIO_BACKEND_GROUP, "open /dev/vfio/7", -EBUSY, -EBUSY, "/dev/vfio/7 is in use"},
+		{VFIO_BACKEND_GROUP, "STATUS", -EINVAL, -EPERM, "not viable"},
+		{VFIO_BACKEND_GROUP, "SET_CONTAINER", -EBUSY, -EBUSY, "attached elsewhere"},
+		{VFIO_BACKEND_GROUP, "SET_IOMMU", -EPERM, -EPERM, "interrupt remapping"},
+		{VFIO_BACKEND_IOMMUFD, "open /dev/iommu", -ENOENT, -ENOENT,
+		 "/dev/iommu is missing"},
+		{VFIO_BACKEND_IOMMUFD, "ALLOC", -ENOMEM, -ENOMEM, "/dev/iommu"},
+		{VFIO_BACKEND_IOMMUFD, "open /dev/vfio/devices", -EACCES, -EACCES,
+		 "no permission on /dev/vfio/devices/vfio0"},
+		{VFIO_BACKEND_IOMMUFD, "BIND", -EBUSY, -EBUSY, "0000:01:00.0 is in use"},
+		{VFIO_BACKEND_IOMMUFD, "ATTACH", -EADDRINUSE, -EADDRINUSE, "0000:01:00.0 reserves"},
+	};
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct vfio_container *container = create(cases[i].kind);
+		char why[256] = "";
+		int fd = -77, r;
+
+		begin(state);
+		fake_vfio.fail = cases[i].fail;
+		fake_vfio.error = cases[i].error;
+		r = cases[i].kind == VFIO_BACKEND_GROUP ?
+			vfio_container_get_group(container, 7, &fd, why, sizeof(why)) :
+			vfio_container_open_node(container, &gpu, &fd, why, sizeof(why));
+		if (r != cases[i].result || !strstr(why, cases[i].says))
+			fail_msg("%s: %d, \"%s\"", cases[i].fail, r, why);
+		assert_int_equal(fd, -77);
+		fake_vfio_end();
+		/* And the next try begins from nothing. */
+		fake_vfio.fail = NULL;
+		r = cases[i].kind == VFIO_BACKEND_GROUP ?
+			vfio_container_get_group(container, 7, &fd, why, sizeof(why)) :
+			vfio_container_open_node(container, &gpu, &fd, why, sizeof(why));
+		assert_int_equal(r, 0);
+		vfio_container_destroy(container);
+		fake_vfio_end();
+	}
+}
+
+static void test_container_choose(void **state)
+{
+	static const struct {
+		const char *what;
+		enum vfio_backend_kind kind;
+		bool no_groups, no_iommu, no_nodes, forbid;
+		int node, choice;
+	} cases[] = {
+		{"all there", VFIO_BACKEND_AUTO, .choice = VFIO_BACKEND_IOMMUFD},
+		{"no iommufd", VFIO_BACKEND_AUTO, .no_iommu = true, .choice = VFIO_BACKEND_GROUP},
+		{"no nodes", VFIO_BACKEND_AUTO, .no_nodes = true, .choice = VFIO_BACKEND_GROUP},
+		{"no node of this device", VFIO_BACKEND_AUTO, .node = -1,
+		 .choice = VFIO_BACKEND_GROUP},
+		{"iommufd for root only", VFIO_BACKEND_AUTO, .forbid = true,
+		 .choice = VFIO_BACKEND_GROUP},
+		{"for root only, but no groups", VFIO_BACKEND_AUTO, .forbid = true,
+		 .no_groups = true, .choice = VFIO_BACKEND_IOMMUFD},
+		{"nothing at all", VFIO_BACKEND_AUTO, .no_groups = true, .no_iommu = true,
+		 .choice = VFIO_BACKEND_GROUP},
+		{"groups wanted", VFIO_BACKEND_GROUP, .choice = VFIO_BACKEND_GROUP},
+		{"iommufd wanted", VFIO_BACKEND_IOMMUFD, .no_iommu = true, .node = -1,
+		 .choice = VFIO_BACKEND_IOMMUFD},
+	};
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct vfio_container *container = create(cases[i].kind);
+		struct host_function fn = gpu;
+		char why[256] = "";
+		int choice;
+
+		begin(state);
+		fake_vfio.no_groups = cases[i].no_groups;
+		fake_vfio.no_iommu = cases[i].no_iommu;
+		fake_vfio.no_nodes = cases[i].no_nodes;
+		fake_vfio.forbid_iommufd = cases[i].forbid;
+		fn.node = cases[i].node;
+		choice = vfio_container_choose(container, &fn, why, sizeof(why));
+		if (choice != cases[i].choice)
+			fail_msg("%s: %d (%s)", cases[i].what, choice, why);
+		assert_string_equal(fake_vfio.log, ""); /* nothing was opened for it */
+		vfio_container_destroy(container);
+	}
+}
+
+/* The first device decides for all. */
+static void test_container_choose_once(void **state)
+{
+	struct vfio_container *container = create(VFIO_BACKEND_AUTO);
+	char why[256] = "";
+
+	(void)state;
+	assert_int_equal(vfio_container_choose(container, &gpu, why, sizeof(why)),
+			 VFIO_BACKEND_IOMMUFD);
+	assert_int_equal(vfio_container_choose(container, &audio, why, sizeof(why)),
+			 VFIO_BACKEND_IOMMUFD);
+	assert_string_equal(why, "");
+	assert_int_equal(vfio_container_choose(container, &other, why, sizeof(why)), -EINVAL);
+	check_says(why, (const char *const[]){"0000:02:00.0", "--vfio-backend group"}, 2);
+	vfio_container_destroy(container);
+
+	container = create(VFIO_BACKEND_AUTO);
+	assert_int_equal(vfio_container_choose(container, &other, why, sizeof(why)),
+			 VFIO_BACKEND_GROUP);
+	assert_int_equal(vfio_container_choose(container, &gpu, why, sizeof(why)),
+			 VFIO_BACKEND_GROUP);
+	vfio_container_destroy(container);
+}
+
+/* A device without a node is told what it lacks, when iommufd was asked for. */
+static void test_container_node_missing(void **state)
+{
+	struct vfio_container *container = create(VFIO_BACKEND_IOMMUFD);
+	char why[256] = "";
+	int fd;
+
+	(void)state;
+	assert_int_equal(vfio_container_open_node(container, &other, &fd, why, sizeof(why)),
+			 -ENOENT);
+	check_says(why, (const char *const[]){"0000:02:00.0", "CONFIG_VFIO_DEVICE_CDEV"}, 2);
+	assert_string_equal(fake_vfio.log, "open /dev/iommu; ALLOC; close iommufd; ");
+	vfio_container_destroy(container);
+}
+
+static void open_one(struct vfio_container *container, enum vfio_backend_kind kind)
+{
+	char why[256];
+	int fd;
+
+	assert_int_equal(vfio_container_choose(container, &gpu, why, sizeof(why)), kind);
+	if (kind == VFIO_BACKEND_GROUP)
+		assert_int_equal(vfio_container_get_group(container, 7, &fd, why, sizeof(why)), 0);
+	else
+		assert_int_equal(vfio_container_open_node(container, &gpu, &fd, why, sizeof(why)),
+				 0);
+	fake_vfio_forget();
+}
+
+static const struct {
+	enum vfio_backend_kind kind;
+	const char *maps, *rollback;
+} map_cases[] = {
+	{VFIO_BACKEND_GROUP, "MAP 0 c0000000; MAP 100000000 40000000; ",
+	 "MAP 0 c0000000; MAP 100000000 40000000; UNMAP 0 c0000000; "},
+	/* fixed, writable, readable */
+	{VFIO_BACKEND_IOMMUFD, "MAP7 0 c0000000; MAP7 100000000 40000000; ",
+	 "MAP7 0 c0000000; MAP7 100000000 40000000; UNMAP 0 c0000000; "},
+};
+
+/* Once, and again only when everything was closed in between. */
+static void test_container_map_ram(void **state)
+{
+	struct mem *mem = fake_mem_create(4 * GIB);
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(map_cases); i++) {
+		struct vfio_container *container = create(map_cases[i].kind);
+		char why[256];
+		int fd;
+
+		begin(state);
+		open_one(container, map_cases[i].kind);
+		assert_int_equal(vfio_container_map_ram(container, mem, why, sizeof(why)), 0);
+		assert_string_equal(fake_vfio.log, map_cases[i].maps);
+		assert_int_equal(vfio_container_map_ram(container, mem, why, sizeof(why)), 0);
+		assert_string_equal(fake_vfio.log, map_cases[i].maps);
+		assert_true(vfio_container_file(container, 0, &fd));
+		vfio_container_put_group(container, 7);
+		vfio_container_close_node(container, fd); /* of the two that which it is */
+		fake_vfio_end();
+		open_one(container, map_cases[i].kind);
+		assert_int_equal(vfio_container_map_ram(container, mem, why, sizeof(why)), 0);
+		assert_string_equal(fake_vfio.log, map_cases[i].maps);
+		vfio_container_destroy(container);
+		fake_vfio_end();
+	}
+	fake_mem_destroy(mem);
+}
+
+static void test_container_map_ram_rolls_back(void **state)
+{
+	struct mem *mem = fake_mem_create(4 * GIB);
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(map_cases); i++) {
+		struct vfio_container *container = create(map_cases[i].kind);
+		char why[256] = "";
+
+		begin(state);
+		open_one(container, map_cases[i].kind);
+		fake_vfio.fail = "MAP";
+		fake_vfio.error = -EINVAL;
+		fake_vfio.skip = 1;
+		assert_int_equal(vfio_container_map_ram(container, mem, why, sizeof(why)), -EINVAL);
+		assert_non_null(strstr(why, "0x100000000 to 0x13fffffff"));
+		assert_string_equal(fake_vfio.log, map_cases[i].rollback);
+		vfio_container_destroy(container);
+		fake_vfio_end();
+	}
+	fake_mem_destroy(mem);
+}
+
+struct closings {
+	unsigned int count;
+	int fd;
+};
+
+static void take_closing(void *opaque, int fd)
+{
+	struct closings *closings = opaque;
+
+	assert_true(closings->count == 0 || closings->fd != fd);
+	assert_null(strstr(fake_vfio.log, "close")); /* KVM lets go first */
+	closings->count++;
+	closings->fd = fd;
+}
+
+static void test_container_listen(void **state)
+{
+	for (unsigned int i = 0; i < ARRAY_SIZE(map_cases); i++) {
+		struct vfio_container *container = create(map_cases[i].kind);
+		struct closings closings = {0};
+		int fd;
+
+		begin(state);
+		vfio_container_listen(container, take_closing, &closings);
+		open_one(container, map_cases[i].kind);
+		assert_true(vfio_container_file(container, 0, &fd));
+		if (map_cases[i].kind == VFIO_BACKEND_GROUP)
+			vfio_container_put_group(container, 7);
+		else
+			vfio_container_close_node(container, fd);
+		assert_int_equal(closings.count, 1);
+		assert_int_equal(closings.fd, fd);
+		vfio_container_destroy(container);
+		fake_vfio_end();
+	}
 }
 
 int main(void)
@@ -128,7 +486,16 @@ int main(void)
 		cmocka_unit_test(test_container_explain_any_error),
 		cmocka_unit_test(test_container_explain_map),
 		cmocka_unit_test(test_container_destroy_unused),
-		cmocka_unit_test(test_container_get_group_missing),
+		cmocka_unit_test(test_container_real_kernel_missing),
+		cmocka_unit_test_setup_teardown(test_container_groups, begin, end),
+		cmocka_unit_test_setup_teardown(test_container_nodes, begin, end),
+		cmocka_unit_test_setup_teardown(test_container_failures, begin, end),
+		cmocka_unit_test_setup_teardown(test_container_choose, begin, end),
+		cmocka_unit_test_setup_teardown(test_container_choose_once, begin, end),
+		cmocka_unit_test_setup_teardown(test_container_node_missing, begin, end),
+		cmocka_unit_test_setup_teardown(test_container_map_ram, begin, end),
+		cmocka_unit_test_setup_teardown(test_container_map_ram_rolls_back, begin, end),
+		cmocka_unit_test_setup_teardown(test_container_listen, begin, end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

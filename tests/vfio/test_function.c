@@ -24,25 +24,12 @@
 #define MSIX_FLAGS 0xa2
 #define ADDRESS 0xfee00000U
 
-static int start(void **state)
+static int teardown(void **state)
 {
-	struct fake_function *fake = calloc(1, sizeof(*fake));
-
-	fake_function_start(fake, fake_backend_create_gpu("0000:01:00.0", false));
-	fake_function_enable(fake, 0);
-	fake_backend_forget(fake->device);
-	*state = fake;
-	return 0;
-}
-
-static int stop(void **state)
-{
-	struct fake_function *fake = *state;
+	const struct fake_function *fake = *state;
 
 	assert_int_equal(fake->device->violations, 0);
-	fake_function_stop(fake);
-	free(fake);
-	return 0;
+	return fake_function_teardown(state);
 }
 
 /* What the slot's thread does for the guest's _OFF and _ON. */
@@ -304,10 +291,10 @@ static void test_function_reset_is_quiet(void **state)
 
 	fake->device->hook_opaque = fake;
 	fake->device->hook = assert_quiet_in_reset;
-	assert_int_equal(vfio_function_reset(fake->function), 0); /* INTx before and after */
+	assert_int_equal(vfio_function_reset(fake->function, true), 0); /* INTx before and after */
 	fake_function_write(fake, MSI_FLAGS, 2, PCI_MSI_FLAGS_ENABLE);
 	fake_function_enable(fake, 0);
-	assert_int_equal(vfio_function_reset(fake->function), 0);
+	assert_int_equal(vfio_function_reset(fake->function, true), 0);
 	assert_int_equal(fake->device->count[FAKE_RESET], 2);
 	fake->device->hook = NULL;
 }
@@ -320,7 +307,7 @@ static void test_function_reset_restores_image(void **state)
 	vfio_function_set_pme_status(fake->function);
 	fake_function_write(fake, PCI_INTERRUPT_LINE, 1, 11);
 	fake_function_write(fake, MSI_FLAGS, 2, PCI_MSI_FLAGS_ENABLE);
-	assert_int_equal(vfio_function_reset(fake->function), 0);
+	assert_int_equal(vfio_function_reset(fake->function, true), 0);
 	assert_int_equal(fake->device->count[FAKE_RESET], 1);
 	assert_int_equal(fake_function_read(fake, PCI_COMMAND, 2), 0);
 	assert_int_equal(le16_get(fake->device->cfg + PCI_COMMAND), 0);
@@ -342,7 +329,7 @@ static void test_function_reset_in_every_presence(void **state)
 
 	for (size_t i = 0; i < ARRAY_SIZE(leave); i++) {
 		leave[i](fake->function);
-		assert_int_equal(vfio_function_reset(fake->function), 0);
+		assert_int_equal(vfio_function_reset(fake->function, true), 0);
 		assert_int_equal(fake_function_read(fake, PCI_VENDOR_ID, 4), 0x12341002);
 		pci_host_assign(fake->host);
 		fake_function_enable(fake, 0);
@@ -369,7 +356,7 @@ static void test_function_reset_results(void **state)
 
 		fake->device->can_reset = cases[i].can_reset;
 		fake_backend_fail(fake->device, FAKE_RESET, cases[i].error, 0, 1);
-		assert_int_equal(vfio_function_reset(fake->function), cases[i].result);
+		assert_int_equal(vfio_function_reset(fake->function, true), cases[i].result);
 		assert_int_equal(fake->device->count[FAKE_RESET] - before, cases[i].resets);
 	}
 	/* the caller has the result, no need to be told twice */
@@ -460,6 +447,25 @@ static void test_function_destroy_lost(void **state)
 	assert_int_equal(calls, 0);
 }
 
+/* The device was given back: whatever the guest and a reset do to what remains is harmless. */
+static void test_function_released_has_no_interrupts(void **state)
+{
+	struct fake_function *fake = *state;
+
+	fake_function_set_vector(fake, 0, ADDRESS, 0x41, false);
+	fake_function_write(fake, MSIX_FLAGS, 2, PCI_MSIX_FLAGS_ENABLE);
+	vfio_function_release(fake->function);
+	assert_true(fake->device->closed);
+	assert_int_equal(fake_function_read(fake, PCI_VENDOR_ID, 4), 0xffffffff);
+	vfio_function_reset(fake->function, true);
+	fake_function_enable(fake, 0);
+	fake_function_write(fake, MSIX_FLAGS, 2, PCI_MSIX_FLAGS_ENABLE);
+	fake_function_write(fake, MSIX_FLAGS, 2, 0);
+	fake_function_write(fake, MSI_FLAGS, 2, PCI_MSI_FLAGS_ENABLE);
+	fake_function_read(fake, PCI_STATUS, 2);
+	assert_int_equal(fake_irq_fd_count(fake->irq), 0);
+}
+
 /* A guest that does anything to its device, asleep and awake. The fakes abort on what must not be:
  * windows or irqfds left, unmapping twice; the device counts what reaches it asleep. */
 static void test_function_random_guest(void **state)
@@ -509,7 +515,8 @@ static void test_function_random_guest(void **state)
 
 int main(void)
 {
-#define PLUGGED(name) cmocka_unit_test_setup_teardown(name, start, stop)
+#define PLUGGED(name)                                                                              \
+	cmocka_unit_test_setup_teardown(name, fake_function_setup_enabled, teardown)
 	const struct CMUnitTest tests[] = {
 		PLUGGED(test_function_asleep_is_left_alone),
 		PLUGGED(test_function_asleep_survives_reset),
@@ -530,6 +537,7 @@ int main(void)
 		PLUGGED(test_function_plug_fails_when_taken),
 		PLUGGED(test_function_destroy),
 		cmocka_unit_test(test_function_destroy_lost),
+		PLUGGED(test_function_released_has_no_interrupts),
 		PLUGGED(test_function_random_guest),
 	};
 

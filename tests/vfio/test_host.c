@@ -1,4 +1,4 @@
-/* host_parse_bdf() and host_slot_read() on small sysfs trees that each case makes for itself. */
+/* What sysfs is read as, on small trees that each case makes for itself. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "vfio/backend.h"
 #include "vfio/host.h"
 #include "vmm/base/bits.h"
 
@@ -194,6 +195,14 @@ static const struct slot_case slot_cases[] = {
 	 .result = 0},
 	{"a device in use in another group", "01:00.0", {CARD, DEVICE("0000:02:00.0", "e1000e", 2)},
 	 .result = 0},
+	{"another card of the group, bound to vfio-pci as well", "01:00.0",
+	 {CARD, DEVICE("0000:02:00.0", "vfio-pci", 1, .vfio_dev = true),
+	  DEVICE("0000:02:00.1", "vfio-pci", 1)}, .result = 0},
+	{"two other cards of the group, one with the host", "01:00.0",
+	 {CARD, DEVICE("0000:02:00.0", "vfio-pci", 1), DEVICE("0000:03:00.0", "nvme", 1)},
+	 .result = -EBUSY,
+	 .says = {"IOMMU group 1 is larger than slot 0000:01:00", "hold 0000:03:00.0 (nvme) beside",
+	  "0000:02:00.0 (vfio-pci)", "put the card", "for d in 0000:03:00.0; do"}},
 	{"not an address", "gpu", {CARD}, .result = -EINVAL, .says = {"'gpu'", "01:00.0"}},
 	{"a path", "../../../../etc/passwd", {CARD}, .result = -EINVAL,
 	 .says = {"is not a PCI address"}},
@@ -282,6 +291,133 @@ static void test_host_slot_read_functions(void **state)
 	assert_string_equal(slot.fn[2].driver, "vfio-pci");
 	assert_int_equal(slot.fn[0].group, 7);
 	assert_int_equal(slot.fn[2].group, 12);
+	assert_int_equal(slot.fn[0].node, -1);
+}
+
+/* The number of a device's node is that of what its driver registered. */
+static void test_host_slot_read_node(void **state)
+{
+	static const struct {
+		const char *entry; /* below vfio-dev; NULL: not even that */
+		int node;
+	} cases[] = {
+		{"vfio0", 0}, {"vfio12", 12}, {NULL, -1}, {"vfio", -1}, {"noiommu-vfio0", -1},
+		{"vfio1x", -1}, {"vfio-1", -1}, {"power", -1},
+	};
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct host_slot slot;
+		char why[256];
+
+		empty_sysfs(*state);
+		make_device(*state, &(struct device)DEVICE("0000:01:00.0", "vfio-pci", 7));
+		if (cases[i].entry)
+			make_dir(path_of("%s/bus/pci/devices/0000:01:00.0/vfio-dev/%s",
+					 (char *)*state, cases[i].entry));
+		assert_int_equal(host_slot_read(*state, "01:00.0", &slot, why, sizeof(why)), 0);
+		if (slot.fn[0].node != cases[i].node)
+			fail_msg("%s: %d", cases[i].entry, slot.fn[0].node);
+		assert_int_equal(slot.fn[1].node, -1);
+	}
+}
+
+/* A file of the device; nothing when `text` is NULL. */
+static void make_attribute(const char *sysfs, const char *name, const char *text)
+{
+	const char *path = path_of("%s/devices/pci0000:00/0000:01:00.0/%s", sysfs, name);
+
+	if (text)
+		make_file(path, text);
+}
+
+static void test_host_observe(void **state)
+{
+	static const struct {
+		const char *power_state, *status, *suspended_time, *wakeup_count;
+		int result;
+		struct vfio_observation seen;
+	} cases[] = {
+		{"D3cold\n", "suspended\n", "1234\n", "5\n", 0,
+		 {"D3cold", true, 1234000, true, 5}},
+		{"D0\n", "active\n", "0\n", "\n", 0, {"D0", false, 0, false, 0}},
+		{"D0\n", "suspending\n", "7\n", "0\n", 0, {"D0", false, 7000, true, 0}},
+		{NULL, "suspended\n", NULL, NULL, 0, {"unknown", true, 0, false, 0}},
+		{"D3hot\n", "suspended\n", "x\n", "12x\n", 0, {"D3hot", true, 0, false, 0}},
+		{"D3hot\n", "suspended\n", "", "", 0, {"D3hot", true, 0, false, 0}},
+		{"D3hot\n", NULL, "1\n", "1\n", -ENOTSUP, {"", false, 0, false, 0}},
+	};
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct vfio_observation seen = {.power_state = ""};
+
+		empty_sysfs(*state);
+		make_device(*state, &(struct device)DEVICE("0000:01:00.0", "vfio-pci", 7));
+		make_dir(path_of("%s/devices/pci0000:00/0000:01:00.0/power", (char *)*state));
+		make_attribute(*state, "power_state", cases[i].power_state);
+		make_attribute(*state, "power/runtime_status", cases[i].status);
+		make_attribute(*state, "power/runtime_suspended_time", cases[i].suspended_time);
+		make_attribute(*state, "power/wakeup_count", cases[i].wakeup_count);
+		assert_int_equal(host_observe(*state, "0000:01:00.0", &seen), cases[i].result);
+		assert_string_equal(seen.power_state, cases[i].seen.power_state);
+		assert_int_equal(seen.suspended, cases[i].seen.suspended);
+		assert_int_equal(seen.suspended_us, cases[i].seen.suspended_us);
+		assert_int_equal(seen.counts_wakeups, cases[i].seen.counts_wakeups);
+		assert_int_equal(seen.wakeups, cases[i].seen.wakeups);
+		assert_int_equal(host_observe(*state, "0000:02:00.0", &seen), -ENOTSUP);
+	}
+}
+
+static void test_host_is_external(void **state)
+{
+	static const struct {
+		const char *path;   /* of a device whose file says `text` */
+		const char *text;
+		bool external;
+	} cases[] = {
+		{"pci0000:00/0000:00:1c.0/0000:01:00.0/0000:02:00.0", "removable\n", true},
+		{"pci0000:00/0000:00:1c.0/0000:01:00.0", "removable\n", true},
+		{"pci0000:00/0000:00:1c.0", "removable\n", true},
+		{"pci0000:00/0000:00:1c.0", "fixed\n", false},
+		{"pci0000:00/0000:00:1c.0", "unknown\n", false},
+		{"pci0000:00/0000:00:1c.0", "", false},
+		{"pci0000:00", "removable\n", false}, /* no device of the bus */
+		{"pci0000:00/0000:00:1d.0", "removable\n", false}, /* not above it */
+	};
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(cases); i++) {
+		const char *sysfs = *state;
+
+		empty_sysfs(sysfs);
+		make_dir(path_of("%s/devices/pci0000:00/0000:00:1c.0/0000:01:00.0/0000:02:00.0",
+				 sysfs));
+		make_dir(path_of("%s/devices/%s", sysfs, cases[i].path));
+		make_dir(path_of("%s/bus/pci/devices", sysfs));
+		make_link("../../../devices/pci0000:00/0000:00:1c.0/0000:01:00.0/0000:02:00.0",
+			  path_of("%s/bus/pci/devices/0000:02:00.0", sysfs));
+		make_file(path_of("%s/devices/%s/removable", sysfs, cases[i].path), cases[i].text);
+		if (host_is_external(sysfs, "0000:02:00.0") != cases[i].external)
+			fail_msg("%s: %s", cases[i].path, cases[i].text);
+		assert_false(host_is_external(sysfs, "0000:07:00.0"));
+	}
+}
+
+static void test_host_idle_d3_disabled(void **state)
+{
+	static const struct {
+		const char *text;
+		bool disabled;
+	} cases[] = {{"Y\n", true}, {"N\n", false}, {"", false}, {NULL, false}};
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(cases); i++) {
+		const char *sysfs = *state;
+
+		empty_sysfs(sysfs);
+		make_dir(path_of("%s/module/vfio_pci/parameters", sysfs));
+		if (cases[i].text)
+			make_file(path_of("%s/module/vfio_pci/parameters/disable_idle_d3", sysfs),
+				  cases[i].text);
+		assert_int_equal(host_idle_d3_disabled(sysfs), cases[i].disabled);
+	}
 }
 
 /* Whatever the room, the sentence is cut off inside it. */
@@ -309,6 +445,11 @@ int main(void)
 		cmocka_unit_test(test_host_parse_bdf),
 		cmocka_unit_test_setup_teardown(test_host_slot_read, make_sysfs, remove_sysfs),
 		cmocka_unit_test_setup_teardown(test_host_slot_read_functions, make_sysfs,
+						remove_sysfs),
+		cmocka_unit_test_setup_teardown(test_host_slot_read_node, make_sysfs, remove_sysfs),
+		cmocka_unit_test_setup_teardown(test_host_observe, make_sysfs, remove_sysfs),
+		cmocka_unit_test_setup_teardown(test_host_is_external, make_sysfs, remove_sysfs),
+		cmocka_unit_test_setup_teardown(test_host_idle_d3_disabled, make_sysfs,
 						remove_sysfs),
 		cmocka_unit_test_setup_teardown(test_host_slot_read_short_why, make_sysfs,
 						remove_sysfs),

@@ -21,26 +21,6 @@
 #define MSIX_PBA 0x2000
 #define ADDRESS 0xfee00000U
 
-static int start(void **state)
-{
-	struct fake_function *fake = calloc(1, sizeof(*fake));
-
-	fake_function_start(fake, fake_backend_create_gpu("0000:01:00.0", false));
-	fake_function_enable(fake, 0);
-	fake_backend_forget(fake->device);
-	*state = fake;
-	return 0;
-}
-
-static int stop(void **state)
-{
-	struct fake_function *fake = *state;
-
-	fake_function_stop(fake);
-	free(fake);
-	return 0;
-}
-
 /* Messages that the host delivers, of the one kind that may; the others must have none. */
 static void assert_enabled(struct fake_function *fake, unsigned int kind, unsigned int count)
 {
@@ -431,7 +411,7 @@ static void test_interrupts_reset_forgets(void **state)
 	set_msix(fake, PCI_MSIX_FLAGS_ENABLE);
 	fake_function_set_vector(fake, 1, ADDRESS, 0x61, true);
 	assert_false(fire(fake, MSIX, 1, &message)); /* pending */
-	assert_int_equal(vfio_function_reset(fake->function), 0);
+	assert_int_equal(vfio_function_reset(fake->function, true), 0);
 	assert_enabled(fake, INTX, 1);
 	assert_int_equal(fake_irq_fd_count(fake->irq), 1);
 	pci_host_assign(fake->host);
@@ -445,7 +425,8 @@ static void test_interrupts_reset_forgets(void **state)
 
 int main(void)
 {
-#define PLUGGED(name) cmocka_unit_test_setup_teardown(name, start, stop)
+#define PLUGGED(name)                                                                              \
+	cmocka_unit_test_setup_teardown(name, fake_function_setup_enabled, fake_function_teardown)
 	const struct CMUnitTest tests[] = {
 		PLUGGED(test_interrupts_intx_at_start),
 		PLUGGED(test_interrupts_intx_disable_bit),

@@ -37,6 +37,8 @@ static void test_options_defaults(void **state)
 	assert_int_equal(options.cpus, 1);
 	assert_int_equal(options.slots, 0);
 	assert_null(options.events);
+	assert_null(options.quirks);
+	assert_int_equal(options.vfio_backend, VFIO_BACKEND_AUTO);
 	assert_false(options.no_reboot);
 }
 
@@ -58,6 +60,46 @@ static void test_options_everything(void **state)
 	assert_string_equal(options.slot[0].bdf, "0000:01:00.0");
 	assert_string_equal(options.initrd, "i");
 	assert_string_equal(options.kernel, "bzImage");
+}
+
+static void test_options_quirks_and_backend(void **state)
+{
+	static const struct {
+		const char *kind;
+		enum vfio_backend_kind backend;
+	} cases[] = {
+		{"auto", VFIO_BACKEND_AUTO},
+		{"group", VFIO_BACKEND_GROUP},
+		{"iommufd", VFIO_BACKEND_IOMMUFD},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		const char *args[] = {"--quirks", "mine", "--vfio-backend", cases[i].kind, "k",
+				      NULL};
+		struct options options;
+		char why[256];
+
+		assert_int_equal(parse(args, &options, why, sizeof(why)), 0);
+		assert_string_equal(options.quirks, "mine");
+		assert_int_equal(options.vfio_backend, cases[i].backend);
+	}
+}
+
+static void test_options_slots_side_by_side(void **state)
+{
+	const char *args[] = {"--gpu=vfio-user:/run/a", "--gpu=vfio-user:/run/b,power=d3hot",
+			      "--gpu=01:00.0", "--gpu=0001:01:00.0", "k", NULL};
+	struct options options;
+	char why[256];
+
+	(void)state;
+	assert_int_equal(parse(args, &options, why, sizeof(why)), 0);
+	assert_int_equal(options.slots, 4);
+	assert_string_equal(options.slot[0].socket, "/run/a");
+	assert_string_equal(options.slot[1].socket, "/run/b");
+	assert_int_equal(options.slot[1].power, POLICY_POWER_D3HOT);
+	assert_string_equal(options.slot[3].bdf, "0001:01:00.0");
 }
 
 static void test_options_sizes(void **state)
@@ -109,6 +151,11 @@ static void test_options_refuses_with_a_reason(void **state)
 		{{"--gpu", "01:00.0,frob=1", "k", NULL}, "frob"},
 		{{"--gpu=01:00.0", "--gpu=0000:01:00.1", "k", NULL},
 		 "0000:01:00.1: this slot is passed already"},
+		{{"--gpu=vfio-user:/a", "--gpu=vfio-user:/a,power=off", "k", NULL},
+		 "vfio-user:/a,power=off: this slot is passed already"},
+		{{"--gpu", "01:00.0,low-power=off", "k", NULL}, "no key \"low-power\""},
+		{{"--vfio-backend", "cdev", "k", NULL}, "--vfio-backend cdev: not auto, group or"},
+		{{"k", "--quirks", NULL}, "--quirks: needs a value"},
 	};
 
 	(void)state;
@@ -126,7 +173,11 @@ static void test_options_help_names_every_option(void **state)
 {
 	static const char *const names[] = {"--gpu", "--kernel", "--initrd", "--append",
 					    "--memory", "--cpus", "--events", "--no-reboot",
-					    "--debug-exit", "--help", "--version"};
+					    "--debug-exit", "--help", "--version", "--quirks",
+					    "--vfio-backend", "vfio-user:", "power=",
+					    "reentry=", "reset=", "min-sleep=",
+					    "max-wakes-per-hour=", "resume-timeout=",
+					    "x-entry-error="};
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
@@ -138,6 +189,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_options_defaults),
 		cmocka_unit_test(test_options_everything),
+		cmocka_unit_test(test_options_quirks_and_backend),
+		cmocka_unit_test(test_options_slots_side_by_side),
 		cmocka_unit_test(test_options_sizes),
 		cmocka_unit_test(test_options_refuses_with_a_reason),
 		cmocka_unit_test(test_options_help_names_every_option),

@@ -1,0 +1,357 @@
+/*
+ * From the functions that a host offers to a slot: what is known of them, the policy that follows,
+ * the reset at the start, and the guest's view of each.
+ */
+#include <errno.h>
+#include <linux/pci_regs.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/stat.h>
+#include <sys/timerfd.h>
+
+#include "vfio/function.h"
+#include "vfio/slot.h"
+#include "vmm/base/le.h"
+#include "vmm/base/log.h"
+#include "vmm/events.h"
+
+#define SYSFS "/sys"
+#define NAME_KEPT 24 /* of a path, in names */
+
+static int explain(int error, char *ret_why, size_t why_size, const char *name, const char *what)
+{
+	snprintf(ret_why, why_size, "vfio %s: %s: %s", name, what, strerror(-error));
+	return error;
+}
+
+static struct vfio_slot *slot_alloc(const char *name, const struct vfio_slot_config *config,
+				    unsigned int index)
+{
+	struct vfio_slot *slot = calloc(1, sizeof(*slot));
+
+	if (!slot)
+		return NULL;
+	slot->config = *config;
+	slot->index = index;
+	snprintf(slot->name, sizeof(slot->name), "%s", name);
+	slot->command_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	slot->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	slot->hold_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	for (unsigned int i = 0; i < HOST_FUNCTIONS; i++)
+		for (unsigned int kind = 0; kind < SLOT_SIGNALS; kind++)
+			slot->fn[i].signal_fd[kind] = -1;
+	pthread_mutex_init(&slot->lock, NULL);
+	pthread_cond_init(&slot->answered, NULL);
+	governor_init(&slot->governor, &config->governor);
+	return slot;
+}
+
+/* --- what is known --- */
+
+/* Ones where the device does not answer; that is found out, and said, when its view is made. */
+static uint32_t read_config(struct vfio_backend *backend, uint64_t off)
+{
+	uint8_t bytes[4];
+
+	if (backend->ops->region_read(backend, VFIO_PCI_CONFIG_REGION_INDEX, off, bytes,
+				      sizeof(bytes)) != sizeof(bytes))
+		return UINT32_MAX;
+	return le32_get(bytes);
+}
+
+static void learn(struct vfio_backend *backend, const char *sysfs, struct policy_facts *ret_facts)
+{
+	const struct vfio_backend_ops *ops = backend->ops;
+	uint32_t id = read_config(backend, PCI_VENDOR_ID);
+	int leave = ops->low_power_probe(backend, VFIO_LOW_POWER_EXIT);
+	int plain = ops->low_power_probe(backend, VFIO_LOW_POWER_ENTRY);
+	int wakeup = ops->low_power_probe(backend, VFIO_LOW_POWER_ENTRY_WITH_WAKEUP);
+
+	*ret_facts = (struct policy_facts) {
+		.name = backend->name,
+		.vendor = (uint16_t)id,
+		.device = (uint16_t)(id >> 16),
+		.class = read_config(backend, PCI_CLASS_REVISION) >> 8,
+		.has_pm = true,
+		.entry_error = plain ? plain : leave,
+		.wakeup_error = wakeup ? wakeup : leave,
+		.can_reset = ops->can_reset(backend),
+		.can_slot_reset = ops->can_slot_reset(backend),
+		.is_external = sysfs && host_is_external(sysfs, backend->name),
+		.idle_d3_disabled = sysfs && host_idle_d3_disabled(sysfs),
+	};
+}
+
+static void decide(struct vfio_slot *slot, const struct quirks *quirks,
+		   struct policy_facts facts[HOST_FUNCTIONS],
+		   struct vfio_backend *const backend[HOST_FUNCTIONS])
+{
+	const struct policy_facts *known[HOST_FUNCTIONS] = {NULL};
+
+	for (unsigned int i = 0; i < HOST_FUNCTIONS; i++) {
+		if (!backend[i])
+			continue;
+		known[i] = &facts[i];
+		if (slot->fn[i].function)
+			facts[i].has_pm = vfio_function_identity(slot->fn[i].function).has_pm;
+	}
+	policy_decide(&slot->config, quirks, known, &slot->policy);
+}
+
+static void tell_policy(const struct vfio_slot *slot)
+{
+	const struct event event = {
+		.event = "policy", .device = slot->name,
+		.to = policy_power_name(slot->policy.power), .detail = slot->policy.reasons,
+	};
+
+	events_emit(&event);
+	log_info("vfio %s: power=%s reset=%s: %s", slot->name, event.to,
+		 policy_reset_name(slot->policy.reset), slot->policy.reasons);
+}
+
+/* --- functions --- */
+
+/* The reset that the policy wants, before anything of the device is read. One without a reset of
+ * its own is taken as it is; the policy's reasons say so. */
+static int reset_all(const struct vfio_slot *slot,
+		     struct vfio_backend *const backend[HOST_FUNCTIONS], char *ret_why,
+		     size_t why_size)
+{
+	int error = 0;
+
+	for (unsigned int i = 0; i < HOST_FUNCTIONS && !error; i++) {
+		if (!backend[i])
+			continue;
+		if (slot->policy.reset == POLICY_RESET_BUS) {
+			error = backend[i]->ops->slot_reset(backend[i]);
+			return error ? explain(error, ret_why, why_size, slot->name,
+					       "the hot reset of the slot failed") : 0;
+		}
+		if (slot->policy.reset != POLICY_RESET_FLR ||
+		    !backend[i]->ops->can_reset(backend[i]))
+			continue;
+		error = backend[i]->ops->reset(backend[i]);
+		if (error)
+			explain(error, ret_why, why_size, backend[i]->name,
+				"the function reset failed");
+	}
+	return error;
+}
+
+/* Makes function `i` of `backend`, which it owns when it succeeds. */
+static int add_function(struct vfio_slot *slot, unsigned int i, struct vfio_backend *backend,
+			bool multifunction, char *ret_why, size_t why_size)
+{
+	const struct vfio_function_listener listener = {
+		.opaque = slot,
+		.host_error = vfio_slot_host_error,
+		.pme_cleared = vfio_slot_pme_cleared,
+	};
+	struct slot_function *fn = &slot->fn[i];
+
+	for (unsigned int kind = 0; kind < SLOT_SIGNALS; kind++) {
+		fn->signal_fd[kind] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+		if (fn->signal_fd[kind] < 0)
+			return explain(-errno, ret_why, why_size, backend->name, "eventfd");
+	}
+	return vfio_function_create(backend, i, multifunction, &listener, &fn->function, ret_why,
+				    why_size);
+}
+
+static void configure_power(struct vfio_slot *slot, const struct policy_facts facts[HOST_FUNCTIONS])
+{
+	static const enum power_reset resets[] = {
+		[POLICY_RESET_FLR] = POWER_RESET_FUNCTION,
+		[POLICY_RESET_BUS] = POWER_RESET_SLOT,
+		[POLICY_RESET_NONE] = POWER_RESET_NONE,
+	};
+	const struct policy *policy = &slot->policy;
+
+	slot->power.reset = resets[policy->reset];
+	slot->power.can_slot_reset = policy->recover_slot_reset;
+	for (unsigned int i = 0; i < HOST_FUNCTIONS; i++) {
+		struct power_function *fn = &slot->power.fn[i];
+
+		if (!slot->fn[i].function)
+			continue;
+		fn->exists = true;
+		fn->refuse_error = policy->refuse_error[i];
+		fn->can_enter = policy->power == POLICY_POWER_D3COLD && !fn->refuse_error;
+		fn->can_enter_wakeup = fn->can_enter && !facts[i].wakeup_error;
+		fn->can_recover = policy->recover_reset && facts[i].can_reset;
+		fn->reentry = policy->reentry[i];
+		if (policy->power != POLICY_POWER_D3COLD && !fn->refuse_error)
+			fn->refuse_error = -EPERM;
+		if (policy->power == POLICY_POWER_D3HOT && facts[i].has_pm)
+			vfio_function_forward_d3hot(slot->fn[i].function);
+	}
+	power_init(&slot->power);
+}
+
+static int build(struct vfio_slot *slot, const char *sysfs, const struct quirks *quirks,
+		 struct vfio_backend *backend[HOST_FUNCTIONS], char *ret_why, size_t why_size)
+{
+	struct vfio_backend *const *all = backend;
+	struct policy_facts facts[HOST_FUNCTIONS];
+	unsigned int count = 0;
+	int error;
+
+	for (unsigned int i = 0; i < HOST_FUNCTIONS; i++) {
+		if (!backend[i])
+			continue;
+		count++;
+		learn(backend[i], sysfs, &facts[i]);
+	}
+	decide(slot, quirks, facts, all);
+	error = reset_all(slot, all, ret_why, why_size);
+	for (unsigned int i = 0; i < HOST_FUNCTIONS && !error; i++)
+		if (backend[i])
+			error = add_function(slot, i, backend[i], count > 1, ret_why, why_size);
+	if (error)
+		return error;
+	/* Now it is known which have power management. */
+	decide(slot, quirks, facts, all);
+	configure_power(slot, facts);
+	tell_policy(slot);
+	return 0;
+}
+
+/* The back ends of functions that were made are theirs. */
+static void close_rest(const struct vfio_slot *slot,
+		       struct vfio_backend *const backend[HOST_FUNCTIONS])
+{
+	for (unsigned int i = 0; i < HOST_FUNCTIONS; i++)
+		if (backend[i] && !(slot && slot->fn[i].function))
+			backend[i]->ops->close(backend[i]);
+}
+
+static int inject_faults(struct vfio_backend *backend[HOST_FUNCTIONS], int fault)
+{
+	for (unsigned int i = 0; i < HOST_FUNCTIONS && fault; i++) {
+		struct vfio_backend *wrapped;
+
+		if (!backend[i])
+			continue;
+		wrapped = vfio_fault_backend_wrap(backend[i], fault);
+		if (!wrapped)
+			return -ENOMEM;
+		backend[i] = wrapped;
+	}
+	return 0;
+}
+
+int vfio_slot_build(const char *name, const char *sysfs, const struct vfio_slot_config *config,
+		    const struct quirks *quirks, unsigned int index,
+		    struct vfio_backend *const backend[HOST_FUNCTIONS],
+		    struct vfio_slot **ret_slot, char *ret_why, size_t why_size)
+{
+	struct vfio_slot *slot = slot_alloc(name, config, index);
+	struct vfio_backend *own[HOST_FUNCTIONS];
+	int error = 0;
+
+	memcpy(own, backend, sizeof(own));
+	if (!slot)
+		error = explain(-ENOMEM, ret_why, why_size, name, "slot");
+	else if (slot->command_fd < 0 || slot->timer_fd < 0 || slot->hold_fd < 0)
+		error = explain(-EMFILE, ret_why, why_size, name, "eventfd or timerfd");
+	else if (inject_faults(own, config->inject_entry_error))
+		error = explain(-ENOMEM, ret_why, why_size, name, "fault injection");
+	if (!error)
+		error = build(slot, sysfs, quirks, own, ret_why, why_size);
+	if (error) {
+		close_rest(slot, own);
+		vfio_slot_destroy(slot);
+		return error;
+	}
+	*ret_slot = slot;
+	return 0;
+}
+
+/* --- the kernel's functions --- */
+
+static int open_kernel(struct vfio_container *container, const char *bdf,
+		       struct vfio_backend *ret_backend[HOST_FUNCTIONS], char *ret_why,
+		       size_t why_size)
+{
+	struct host_slot host;
+	int error = host_slot_read(SYSFS, bdf, &host, ret_why, why_size);
+
+	for (unsigned int i = 0; i < HOST_FUNCTIONS && !error; i++)
+		if (host.fn[i].exists)
+			error = vfio_kernel_backend_open(container, &host.fn[i], &ret_backend[i],
+							 ret_why, why_size);
+	return error;
+}
+
+/* --- functions of another process --- */
+
+/* The last part of the path, without which a name would not fit. */
+static const char *short_name(const char *path)
+{
+	const char *last = strrchr(path, '/');
+
+	return last && last[1] ? last + 1 : path;
+}
+
+static int open_server(const char *path, unsigned int fn, const char *slot_name,
+		       uint32_t timeout_s, struct vfio_backend **ret_backend, char *ret_why,
+		       size_t why_size)
+{
+	char name[64];
+
+	snprintf(name, sizeof(name), "%s.%u", slot_name, fn);
+	return vfio_user_backend_open(path, name, timeout_s, ret_backend, ret_why, why_size);
+}
+
+/* A directory holds one socket a function, by its number; anything else is function 0. */
+static int open_servers(const struct vfio_slot_config *config, const char *name,
+			struct vfio_backend *ret_backend[HOST_FUNCTIONS], char *ret_why,
+			size_t why_size)
+{
+	struct stat status;
+	int error = 0;
+
+	if (stat(config->socket, &status) || !S_ISDIR(status.st_mode))
+		return open_server(config->socket, 0, name, config->resume_timeout_s,
+				   &ret_backend[0], ret_why, why_size);
+	for (unsigned int i = 0; i < HOST_FUNCTIONS && !error; i++) {
+		char path[sizeof(config->socket) + 4];
+
+		snprintf(path, sizeof(path), "%s/%u", config->socket, i);
+		if (!stat(path, &status))
+			error = open_server(path, i, name, config->resume_timeout_s,
+					    &ret_backend[i], ret_why, why_size);
+	}
+	if (error || ret_backend[0])
+		return error;
+	snprintf(ret_why, why_size, "vfio-user:%s: there is no socket named 0 in this directory, "
+		 "so no function 0, without which no guest finds the others", config->socket);
+	return -ENOENT;
+}
+
+int vfio_slot_create(struct vfio_container *container, const struct vfio_slot_config *config,
+		     const struct quirks *quirks, unsigned int index, struct vfio_slot **ret_slot,
+		     char *ret_why, size_t why_size)
+{
+	struct vfio_backend *backend[HOST_FUNCTIONS] = {NULL};
+	bool is_kernel = config->bdf[0];
+	char name[48];
+	int error;
+
+	if (is_kernel)
+		snprintf(name, sizeof(name), "%.*s", (int)strcspn(config->bdf, "."), config->bdf);
+	else
+		snprintf(name, sizeof(name), "vfio-user:%.*s", NAME_KEPT,
+			 short_name(config->socket));
+	error = is_kernel ? open_kernel(container, config->bdf, backend, ret_why, why_size)
+			  : open_servers(config, name, backend, ret_why, why_size);
+	if (error) {
+		close_rest(NULL, backend);
+		return error;
+	}
+	return vfio_slot_build(name, is_kernel ? SYSFS : NULL, config, quirks, index, backend,
+			       ret_slot, ret_why, why_size);
+}
