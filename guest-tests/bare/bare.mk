@@ -1,9 +1,12 @@
 # Bare-metal guests: one ELF file with a PVH entry for each guest-tests/bare/*.c that is not part of
-# the runtime. Included by the top-level Makefile; the target is bare-guests.
+# the runtime, and the host's program that runs one beside a model GPU. Included by the top-level
+# Makefile; the target is bare-guests.
 
 BARE_CC ?= gcc
 BARE_DIR := guest-tests/bare
-BARE_RUNTIME := $(BARE_DIR)/start.S $(BARE_DIR)/lib.c $(BARE_DIR)/lib_acpi.c
+BARE_RUNTIME := $(sort $(wildcard $(BARE_DIR)/start*.S $(BARE_DIR)/lib*.c))
+BARE_HEADERS := $(sort $(wildcard $(BARE_DIR)/*.h))
+BARE_HOST := $(BUILD)/$(BARE_DIR)/with-model
 BARE_GUESTS := $(patsubst %.c,$(BUILD)/%.elf,\
 	$(sort $(filter-out $(BARE_RUNTIME),$(wildcard $(BARE_DIR)/*.c))))
 BARE_CFLAGS := -std=gnu11 -I. -Os -g -Wall -Wextra -Wshadow -Wmissing-prototypes \
@@ -13,10 +16,25 @@ BARE_CFLAGS := -std=gnu11 -I. -Os -g -Wall -Wextra -Wshadow -Wmissing-prototypes
 BARE_LDFLAGS := -nostdlib -static -no-pie -Wl,-Ttext-segment=0x100000 -Wl,-z,noseparate-code \
 	-Wl,-z,max-page-size=4096 -Wl,-z,norelro -Wl,--build-id=none -Wl,-e,start_32
 
-bare-guests: $(BARE_GUESTS)
+bare-guests: $(BARE_GUESTS) $(BARE_HOST)
 
-$(BUILD)/$(BARE_DIR)/%.elf: $(BARE_DIR)/%.c $(BARE_RUNTIME) $(BARE_DIR)/lib.h $(BARE_DIR)/bare.mk
+# The runtime is compiled once; a guest takes what it uses.
+BARE_OBJECTS := $(patsubst %,$(BUILD)/%.o,$(basename $(BARE_RUNTIME)))
+$(BUILD)/$(BARE_DIR)/%.o: $(BARE_DIR)/%.c $(BARE_HEADERS) $(BARE_DIR)/bare.mk
 	@mkdir -p $(@D)
-	$(BARE_CC) $(BARE_CFLAGS) $(BARE_LDFLAGS) -o $@ $< $(BARE_RUNTIME)
+	$(say) "GUEST $@"
+	$(Q)$(BARE_CC) $(BARE_CFLAGS) -c -o $@ $<
+$(BUILD)/$(BARE_DIR)/%.o: $(BARE_DIR)/%.S $(BARE_HEADERS) $(BARE_DIR)/bare.mk
+	@mkdir -p $(@D)
+	$(say) "GUEST $@"
+	$(Q)$(BARE_CC) $(BARE_CFLAGS) -c -o $@ $<
+$(BUILD)/$(BARE_DIR)/%.elf: $(BUILD)/$(BARE_DIR)/%.o $(BARE_OBJECTS)
+	$(say) "GUEST $@"
+	$(Q)$(BARE_CC) $(BARE_LDFLAGS) -o $@ $^
+
+$(BARE_HOST): $(BARE_DIR)/host/with_model.c
+	@mkdir -p $(@D)
+	$(say) "TEST $@"
+	$(Q)$(CC_TEST) -std=c11 -D_GNU_SOURCE $(WARNINGS) -O1 -g -o $@ $< -lpthread
 
 .PHONY: bare-guests

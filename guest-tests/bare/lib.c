@@ -1,8 +1,7 @@
 #include "guest-tests/bare/lib.h"
+#include "guest-tests/bare/start.h"
 
-#define VECTORS 64
 #define STUB_SIZE 16
-#define SELECTOR_CODE 0x08
 #define GATE_INTERRUPT 0x8e00U /* present, ring 0, 64-bit interrupt gate */
 #define LSR_EMPTY 0x20
 #define VECTOR_SPURIOUS 63
@@ -63,20 +62,42 @@ size_t strlen(const char *text)
 	return size;
 }
 
-long option(const char *key)
+/* What follows "key=" in the command line; NULL when the key is not there. */
+static const char *option_value(const char *key)
 {
 	size_t size = strlen(key);
 
 	for (const char *at = cmdline(); *at; at++) {
-		long value = 0;
-
-		if ((at != cmdline() && at[-1] != ' ') || memcmp(at, key, size) || at[size] != '=')
-			continue;
-		for (at += size + 1; *at >= '0' && *at <= '9'; at++)
-			value = value * 10 + (*at - '0');
-		return value;
+		if ((at == cmdline() || at[-1] == ' ') && !memcmp(at, key, size) &&
+		    at[size] == '=')
+			return at + size + 1;
 	}
-	return -1;
+	return NULL;
+}
+
+long option(const char *key)
+{
+	const char *at = option_value(key);
+	long value = 0;
+
+	if (!at)
+		return -1;
+	for (; *at >= '0' && *at <= '9'; at++)
+		value = value * 10 + (*at - '0');
+	return value;
+}
+
+bool option_word(const char *key, char *word, size_t size)
+{
+	const char *at = option_value(key);
+	size_t len = 0;
+
+	if (!at)
+		return false;
+	for (; *at && *at != ' ' && len + 1 < size; at++)
+		word[len++] = *at;
+	word[len] = 0;
+	return true;
 }
 
 /* --- output and result --- */
@@ -101,6 +122,41 @@ void print_hex(uint64_t value)
 		text[at++] = "0123456789abcdef"[value >> (4 * digits) & 15];
 	text[at] = 0;
 	print(text);
+}
+
+void print_number(uint64_t value)
+{
+	char text[21];
+	unsigned int at = sizeof(text) - 1;
+
+	text[at] = 0;
+	do {
+		text[--at] = (char)('0' + value % 10);
+		value /= 10;
+	} while (value);
+	print(text + at);
+}
+
+const char *join(const char *a, const char *b)
+{
+	static char text[160];
+	const char *const parts[] = {a, ": ", b};
+	size_t len = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(parts); i++)
+		for (const char *at = parts[i]; *at && len + 1 < sizeof(text); at++)
+			text[len++] = *at;
+	text[len] = 0;
+	return text;
+}
+
+void note(const char *text, uint64_t value)
+{
+	print("note: ");
+	print(text);
+	print(" ");
+	print_hex(value);
+	print("\n");
 }
 
 void report(const char *name, bool good)
@@ -139,7 +195,7 @@ _Noreturn void finish(void)
 void interrupt(uint64_t vector, uint64_t error, uint64_t rip)
 {
 	if (handlers[vector]) {
-		handlers[vector]();
+		handlers[vector]((unsigned int)vector);
 		MMIO(uint32_t, LAPIC + LAPIC_EOI) = 0;
 		return;
 	}
@@ -161,17 +217,21 @@ void interrupt_set(unsigned int vector, interrupt_handler handler)
 	handlers[vector] = handler;
 }
 
-static void load_gates(void)
+void interrupt_load(void)
 {
 	struct table_pointer pointer = {sizeof(gates) - 1, (uintptr_t)gates};
 
+	__asm__ volatile("lidt %0" : : "m"(pointer));
+}
+
+static void fill_gates(void)
+{
 	for (unsigned int i = 0; i < VECTORS; i++) {
 		uint64_t stub = (uintptr_t)interrupt_stubs + i * STUB_SIZE;
 
 		gates[i] = (struct gate){(uint16_t)stub, SELECTOR_CODE, GATE_INTERRUPT,
 					 (uint16_t)(stub >> 16), (uint32_t)(stub >> 32), 0};
 	}
-	__asm__ volatile("lidt %0" : : "m"(pointer));
 }
 
 void interrupt_init(void)
@@ -203,7 +263,8 @@ void ioapic_route(unsigned int gsi, uint8_t vector)
 
 void bare_main(void)
 {
-	load_gates();
+	fill_gates();
+	interrupt_load();
 	test();
 	finish();
 }

@@ -22,8 +22,13 @@ void test(void);
 
 void print(const char *text);
 void print_hex(uint64_t value);
+void print_number(uint64_t value); /* decimal */
 void report(const char *name, bool good);
 void report_equal(const char *name, uint64_t got, uint64_t expected);
+/* "a: b", until the next call; for names of reports. */
+const char *join(const char *a, const char *b);
+/* A line of what was seen, next to a report that failed, say. */
+void note(const char *text, uint64_t value);
 /* Ends the guest with what was reported so far. */
 _Noreturn void finish(void);
 
@@ -79,6 +84,8 @@ int memcmp(const void *a, const void *b, size_t size);
 size_t strlen(const char *text);
 /* The number after "key=" in the command line; -1 when the key is not there. */
 long option(const char *key);
+/* The word after "key=" in the command line, copied; false when the key is not there. */
+bool option_word(const char *key, char *word, size_t size);
 
 /* --- boot information: Xen, xen/include/public/arch-x86/hvm/start_info.h --- */
 
@@ -168,16 +175,24 @@ uint64_t stopwatch_us(struct stopwatch *watch);
 #define LAPIC_ICR_HIGH 0x310
 #define IOAPIC 0xfec00000U
 
-typedef void (*interrupt_handler)(void);
+#define VECTORS 64
 
-/* Calls `handler` at `vector` (32 to 63); the runtime ends the interrupt. */
+typedef void (*interrupt_handler)(unsigned int vector);
+
+/* Calls `handler` at `vector` (32 to 62); the runtime ends the interrupt. */
 void interrupt_set(unsigned int vector, interrupt_handler handler);
+/* This CPU takes exceptions and interrupts as the first one does. */
+void interrupt_load(void);
 /* Masks the 8259s, switches the local APIC on. */
 void interrupt_init(void);
 uint32_t ioapic_read(uint8_t index);
 void ioapic_write(uint8_t index, uint32_t value);
 /* Routes an edge-triggered GSI to `vector` of this CPU. */
 void ioapic_route(unsigned int gsi, uint8_t vector);
+
+/* Runs `function` in 64-bit mode on CPU number `index` of the MADT's others, from 0, which then
+ * halts for good. False: there is no such CPU, or it did not come. */
+bool cpu_run(unsigned int index, void (*function)(void));
 
 /* Starts every other CPU of the MADT. Returns how many started, each exactly once; `ret_expected`:
  * how many there are. */

@@ -6,22 +6,6 @@
 #define PM_TIMER_HZ 3579545U
 #define PM_TIMER_MASK 0xffffffU
 
-/* ACPI 6.3, 5.2.12 Multiple APIC Description Table. */
-#define MADT_ENTRIES 44
-#define MADT_LOCAL_APIC 0
-#define MADT_ENABLED 1
-
-/* Where an AP starts and counts itself; see start.S. */
-#define AP_START 0x8000U
-#define AP_COUNTS 0x9000U
-#define AP_MAX 256
-#define START_TIMEOUT_US 3000000
-#define ICR_INIT 0x4500U
-#define ICR_STARTUP 0x4600U
-#define ICR_PENDING 0x1000U
-
-extern const uint8_t ap_trampoline[], ap_trampoline_end[];
-
 bool acpi_checksum_good(const void *bytes, size_t size)
 {
 	const uint8_t *p = bytes;
@@ -92,54 +76,4 @@ uint64_t stopwatch_us(struct stopwatch *watch)
 	watch->ticks += (now - watch->last) & PM_TIMER_MASK;
 	watch->last = now;
 	return watch->ticks * 1000000 / PM_TIMER_HZ;
-}
-
-/* --- CPUs --- */
-
-static void send_ipi(uint8_t apic_id, uint32_t command)
-{
-	MMIO(uint32_t, LAPIC + LAPIC_ICR_HIGH) = (uint32_t)apic_id << 24;
-	MMIO(uint32_t, LAPIC + LAPIC_ICR_LOW) = command;
-	while (MMIO(uint32_t, LAPIC + LAPIC_ICR_LOW) & ICR_PENDING)
-		;
-}
-
-static bool cpu_start(uint8_t apic_id)
-{
-	volatile uint8_t *count = (volatile uint8_t *)(uintptr_t)(AP_COUNTS + apic_id);
-	struct stopwatch watch;
-
-	send_ipi(apic_id, ICR_INIT);
-	send_ipi(apic_id, ICR_STARTUP | AP_START >> 12);
-	stopwatch_start(&watch);
-	while (!*count && stopwatch_us(&watch) < START_TIMEOUT_US)
-		;
-	/* A second start-up message, as real systems get, must not start a running CPU again. */
-	send_ipi(apic_id, ICR_STARTUP | AP_START >> 12);
-	return *count == 1;
-}
-
-unsigned int cpus_start(unsigned int *ret_expected)
-{
-	const struct acpi_header *madt = acpi_find("APIC");
-	uint8_t self = (uint8_t)(MMIO(uint32_t, LAPIC + LAPIC_ID) >> 24);
-	unsigned int started = 0, expected = 0;
-
-	interrupt_init();
-	memset((void *)(uintptr_t)AP_COUNTS, 0, AP_MAX);
-	memcpy((void *)(uintptr_t)AP_START, ap_trampoline,
-	       (size_t)(ap_trampoline_end - ap_trampoline));
-	for (size_t off = MADT_ENTRIES; madt && off + 2 <= madt->length;) {
-		const uint8_t *entry = (const uint8_t *)madt + off;
-
-		if (entry[0] == MADT_LOCAL_APIC && entry[4] & MADT_ENABLED && entry[3] != self) {
-			expected++;
-			started += cpu_start(entry[3]);
-		}
-		if (!entry[1])
-			break;
-		off += entry[1];
-	}
-	*ret_expected = expected;
-	return started;
 }

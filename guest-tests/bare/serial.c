@@ -27,8 +27,9 @@
 static volatile unsigned int interrupts;
 static volatile uint8_t identification;
 
-static void on_interrupt(void)
+static void on_interrupt(unsigned int vector)
 {
+	(void)vector;
 	identification = inb(IIR);
 	interrupts++;
 }

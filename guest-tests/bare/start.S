@@ -4,11 +4,10 @@
  * of the interrupt vectors. All of the low 4 GiB is mapped one to one; the tables are made by the
  * assembler, because guests may run on a very slow CPU.
  */
-#define SELECTOR_CODE 0x08
-#define SELECTOR_DATA 0x10
+#include "guest-tests/bare/start.h"
+
 #define STACK_SIZE 16384
 #define VECTORS 64
-#define AP_COUNTS 0x9000
 
 	.section .note.Xen, "a", @note
 	.align 4
@@ -112,16 +111,18 @@ ap_trampoline_end:
 	.code64
 
 	.align 8
+	.globl gdt
 gdt:
 	.quad 0
 	.quad 0x00af9b000000ffff  /* 64-bit code */
 	.quad 0x00cf93000000ffff  /* data */
 gdt_pointer:
-	.word gdt_pointer - gdt - 1
+	.word GDT_SIZE - 1
 	.long gdt
 
 	.data
 	.align 4096
+	.globl pml4
 pml4:
 	.quad pdpt + 3
 	.fill 511, 8, 0
