@@ -9,6 +9,7 @@
  * interrupt, clears Root Status until it is clear, and unmasks.
  *
  * FAULTS: entries are refused, exits fail, devices do not answer, accesses fail.
+ * GOVERNOR: the slot may be held awake, and is tried again when that is over, or not yet.
  * NO_RESEND: neither timer nor Notify: the PME logic must do alone.
  */
 #define ONLY_SAID hidden
@@ -278,6 +279,19 @@ inline forget_cleared()
 	cleared = 0
 }
 
+/* Does the governor hold the slot? */
+inline ask_governor()
+{
+#ifdef GOVERNOR
+	if
+	:: held = 0
+	:: held = ALL
+	fi
+#else
+	skip
+#endif
+}
+
 /* Signals of the eventfd `fn` are read before the event is given. */
 inline take_wake(fn)
 {
@@ -311,7 +325,14 @@ end:	do
 			broken = 0
 		:: IS_IDLE && !cleared && !broken && command ->
 			command = 0;
-			ev = (wanted -> EV_ON : EV_OFF)
+			ev = (wanted -> EV_ON : EV_OFF);
+			ask_governor()
+#ifdef GOVERNOR
+		/* at any time, but never for ever in the way of a wake: it is a timer's */
+		:: IS_IDLE && NO_COMMAND && !slot_on && !signalled[0] && !signalled[N - 1] ->
+			ev = EV_RETRY;
+			ask_governor()
+#endif
 #ifndef NO_RESEND
 		:: IS_IDLE && NO_COMMAND && timer -> timer = 0; ev = EV_RESEND
 #endif
