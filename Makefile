@@ -110,8 +110,8 @@ $(BUILD)/san/minivmm: $(SAN_OBJECTS)
 	$(Q)$(CC_TEST) $(SANITIZE) -o $@ $^ -lpthread
 
 include guest-tests/bare/bare.mk
-include guest-tests/model-gpu/model-gpu.mk tests/fuzz/fuzz.mk
--include guest-tests/rig/iommufd.mk guest-tests/soak/soak.mk
+include guest-tests/model-gpu/model-gpu.mk tests/fuzz/fuzz.mk guest-tests/rig/iommufd.mk
+-include guest-tests/soak/soak.mk
 
 check: minivmm $(BUILD)/clang/minivmm unit-tests fuzz-programs model-gpu
 	scripts/run-tests check unit fuzz model
