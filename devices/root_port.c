@@ -131,6 +131,16 @@ void root_port_press_attention(struct root_port *port)
 	pthread_mutex_unlock(&port->dev.lock);
 }
 
+bool root_port_slot_is_off(struct root_port *port)
+{
+	bool off;
+
+	pthread_mutex_lock(&port->dev.lock);
+	off = port->slot.control & PCI_EXP_SLTCTL_PWR_OFF;
+	pthread_mutex_unlock(&port->dev.lock);
+	return off;
+}
+
 /* --- errors --- */
 
 /*

@@ -46,12 +46,15 @@ void root_port_pme_forget(struct root_port *port, int devfn);
 /*
  * Presence Detect State and Data Link Layer Link Active follow `present`; when they change, the
  * guest is told as of a surprise removal or an insertion. A reset of the port keeps it.
- * Any thread; takes the port's device lock, as do the next two.
+ * Any thread; takes the port's device lock, as do the next three.
  */
 void root_port_set_present(struct root_port *port, bool present);
 
 /* The attention button is pressed: the guest is asked to eject what is in the slot. */
 void root_port_press_attention(struct root_port *port);
+
+/* The guest switched the slot's power off by Slot Control, or found it empty at its reset. */
+bool root_port_slot_is_off(struct root_port *port);
 
 enum root_port_error { ROOT_PORT_CORRECTABLE, ROOT_PORT_NONFATAL, ROOT_PORT_FATAL };
 

@@ -426,10 +426,17 @@ static void explain_connect(const char *path, int error, char *ret_why, size_t w
 		 ": chown it, and its directory, to the user who runs minivmm"},
 		{-EAGAIN, "the vfio-user server on ",
 		 " accepts no connection: is another client connected?"},
+		{-ENOTDIR, "a part of the path ", " is no directory"},
+		{-ENOTSOCK, "", " is no socket: name the one that the vfio-user server made"},
 		{-EPROTOTYPE, "", " is no stream socket, so no vfio-user server is behind it"},
 		{-ENAMETOOLONG, "UNIX sockets cannot have a path as long as ", ""},
 	};
 
+	struct stat status;
+
+	/* connect() tells a file from a socket without listener by nothing. */
+	if (error == -ECONNREFUSED && !stat(path, &status) && !S_ISSOCK(status.st_mode))
+		error = -ENOTSOCK;
 	for (unsigned int i = 0; i < ARRAY_SIZE(known); i++) {
 		if (known[i].error == error) {
 			snprintf(ret_why, why_size, "%s%s%s", known[i].before, path,

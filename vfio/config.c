@@ -266,7 +266,9 @@ void vfio_config_sync_command(struct vfio_function *function)
 void vfio_config_sync_power(struct vfio_function *function)
 {
 	struct pci_dev *dev = &function->dev;
-	uint8_t state = (uint8_t)pci_dev_power_state(dev);
+	/* One that is away from the guest, and awake, is about to be shown in D0. */
+	bool shown = dev->presence == PCI_PRESENT;
+	uint8_t state = shown ? (uint8_t)pci_dev_power_state(dev) : 0;
 	uint8_t bytes[2];
 
 	if (!function->forwards_d3hot || !function->awake || state == function->power_state)
@@ -323,8 +325,10 @@ void vfio_config_changed(struct pci_dev *dev, uint16_t off, unsigned int len, ui
 		return;
 	}
 	forward(function, off, len, value);
-	if (dev->pm_cap && meets(off, len, dev->pm_cap + PCI_PM_CTRL, 2))
+	if (dev->pm_cap && meets(off, len, dev->pm_cap + PCI_PM_CTRL, 2)) {
 		vfio_config_sync_power(function);
+		irqs |= function->forwards_d3hot; /* the host enables none in D3hot */
+	}
 	if (meets(off, len, PCI_COMMAND, 2))
 		vfio_config_sync_command(function);
 	if (dev->msi.cap && meets(off, len, dev->msi.cap, PCI_MSI_PENDING_64))

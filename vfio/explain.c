@@ -84,6 +84,10 @@ static const struct {
 	{VFIO_STEP_BIND, EBUSY, "",
 	 " is in use: another program holds it or a device of its IOMMU group (as root, fuser -v "
 	 "/dev/vfio/* /dev/vfio/devices/* names it)"},
+	/* The node was opened before; or IOMMUFD asks for IOMMU_CAP_CACHE_COHERENCY. */
+	{VFIO_STEP_BIND, EINVAL, "",
+	 " is in use: another program holds it (as root, fuser -v /dev/vfio/devices/* names it); "
+	 "or its IOMMU does not keep caches coherent, then try --vfio-backend group"},
 	{VFIO_STEP_BIND, EPERM, "no interrupt remapping for ",
 	 ": switch it on in the firmware set-up or, where every guest is trusted, "
 	 "echo Y >/sys/module/iommufd/parameters/allow_unsafe_interrupts"},

@@ -130,6 +130,17 @@ static int reset_device(struct vfio_function *function, bool reset)
 	return error;
 }
 
+/* The guest asked for a reset of the function alone; its view has had it. */
+static void reset_for_guest(struct vfio_function *function)
+{
+	if (function->forbids_reset && !function->no_reset_told) {
+		function->no_reset_told = true;
+		log_warn("vfio %s: the guest resets it, which the policy does not allow: the "
+			 "device keeps its state", function->backend->name);
+	}
+	reset_device(function, !function->forbids_reset);
+}
+
 /* By the port above; the slot's resets are vfio_function_reset(). */
 static void on_reset(struct pci_dev *dev)
 {
@@ -139,7 +150,7 @@ static void on_reset(struct pci_dev *dev)
 	function->pme = 0;
 	if (cleared && function->listener.pme_cleared)
 		function->listener.pme_cleared(function->listener.opaque, function->fn);
-	reset_device(function, true);
+	reset_for_guest(function);
 }
 
 /* PCIe 5.0, 6.6.2 Function Level Reset (FLR): all but sticky registers; PME_En and PME_Status are
@@ -152,7 +163,7 @@ void vfio_function_level_reset(struct vfio_function *function)
 	if (dev->pm_cap)
 		pci_cfg_set(&dev->cfg, dev->pm_cap + PCI_PM_CTRL, 2,
 			    pci_cfg_read(&dev->cfg, dev->pm_cap + PCI_PM_CTRL, 2) | function->pme);
-	reset_device(function, true);
+	reset_for_guest(function);
 }
 
 int vfio_function_reset(struct vfio_function *function, bool device)
@@ -300,6 +311,7 @@ void vfio_function_attach(struct vfio_function *function)
 	function->error_told = false;
 	/* It was checked since: its memory can be reached again. */
 	function->windows_dropped = false;
+	vfio_config_sync_power(function);
 	vfio_config_sync_command(function);
 	vfio_irqs_sync(function);
 	/* The core also sets PowerState to D0, and maps what Command allows. */
@@ -340,6 +352,11 @@ void vfio_function_release(struct vfio_function *function)
 void vfio_function_forward_d3hot(struct vfio_function *function)
 {
 	function->forwards_d3hot = true;
+}
+
+void vfio_function_forbid_reset(struct vfio_function *function)
+{
+	function->forbids_reset = true;
 }
 
 /* While the function is away from the guest, the slot's thread alone calls the back end, and the

@@ -77,6 +77,10 @@ int vfio_function_reset(struct vfio_function *function, bool device);
 /* The guest's D3hot is the device's too (it is virtual otherwise). Before plug. */
 void vfio_function_forward_d3hot(struct vfio_function *function);
 
+/* The policy does not let this function be reset alone: what the guest asks for, by Function Level
+ * Reset or by its port, resets its view. Before plug. */
+void vfio_function_forbid_reset(struct vfio_function *function);
+
 /* Gives the device back: PCI_GONE, everything unmapped and disabled, the back end closed. It is
  * awake, or lost. What remains answers as a device that is not there. Slot's thread. */
 void vfio_function_release(struct vfio_function *function);

@@ -86,6 +86,7 @@ struct vfio_function {
 	bool no_reset_told;
 	bool slot_resets;           /* the slot's thread is in vfio_function_reset() */
 	bool forwards_d3hot;        /* PowerState is the device's too; fixed before it is plugged */
+	bool forbids_reset;         /* the guest's resets are its view's alone; likewise */
 	uint8_t power_state;        /* PowerState as last written to the device */
 
 	uint8_t hw[PCI_CFG_LEN];    /* bits of config space that live in the device */

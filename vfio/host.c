@@ -16,6 +16,7 @@
 struct text {
 	char *at;
 	size_t size, len;
+	bool cut; /* a list: the rest of it did not fit */
 };
 
 static __attribute__((format(printf, 2, 3))) void text_add(struct text *text, const char *fmt, ...)
@@ -277,17 +278,28 @@ struct group_text {
 	struct text bad, good, bad_names;
 };
 
+/* Whole members only; three dots stand for the rest. False: it is one of these. */
+static bool add_to_list(struct text *list, const char *member)
+{
+	if (list->cut)
+		return false;
+	list->cut = list->len + strlen(member) + sizeof(", , ...") > list->size;
+	text_add(list, "%s%s", comma(list), list->cut ? "..." : member);
+	return !list->cut;
+}
+
+/* What is not in the list is not in the command either: the next run of minivmm names it. */
 static void add_member(struct group_text *group, const char *group_dir, const char *name)
 {
-	char dir[PATH_MAX], driver[32];
+	char dir[PATH_MAX], driver[32], member[NAME_MAX + 40];
 	struct text *list;
 
 	if (snprintf(dir, sizeof(dir), "%s/%s", group_dir, name) >= (int)sizeof(dir))
 		return;
 	read_link_name(dir, "driver", driver, sizeof(driver));
 	list = keeps_viable(dir, driver) ? &group->good : &group->bad;
-	text_add(list, "%s%s (%s)", comma(list), name, driver[0] ? driver : "no driver");
-	if (list == &group->bad)
+	snprintf(member, sizeof(member), "%s (%s)", name, driver[0] ? driver : "no driver");
+	if (add_to_list(list, member) && list == &group->bad)
 		text_add(&group->bad_names, "%s ", name);
 }
 
@@ -298,7 +310,7 @@ static int not_hidden(const struct dirent *entry)
 
 static int check_group(const char *sysfs, int number, const char *slot, struct text *why)
 {
-	char dir[PATH_MAX], bad[512], good[512], names[256];
+	char dir[PATH_MAX], bad[280], good[180], names[280] = ""; /* the sentence in 1 KiB */
 	struct group_text group = {
 		.bad = {.at = bad, .size = sizeof(bad)},
 		.good = {.at = good, .size = sizeof(good)},
@@ -322,7 +334,8 @@ static int check_group(const char *sysfs, int number, const char *slot, struct t
 	free(members);
 	if (!group.bad.len)
 		return 0;
-	names[group.bad_names.len - 1] = '\0';
+	if (group.bad_names.len)
+		names[group.bad_names.len - 1] = '\0';
 	text_add(why, "IOMMU group %d is larger than slot %s, and drivers of the host hold %s "
 		 "beside %s: put the card where its group is its own, or unbind them as root: "
 		 "cd /sys/kernel/iommu_groups/%d/devices; "

@@ -16,6 +16,7 @@
 
 #include "vfio/function_internal.h"
 #include "vmm/base/bits.h"
+#include "vmm/base/eventfd.h"
 #include "vmm/base/log.h"
 
 #define MSI_MASK_BITS 32U
@@ -42,14 +43,6 @@ int vfio_irqs_init(struct vfio_function *function, unsigned int messages)
 		irqs->vector[i].route = -1;
 	}
 	return 0;
-}
-
-static void drain(int fd)
-{
-	eventfd_t count;
-
-	if (fd >= 0)
-		(void)!read(fd, &count, sizeof(count));
 }
 
 static bool is_signalled(int fd)
@@ -308,8 +301,8 @@ static void resume_intx(struct vfio_function *function)
 	struct vfio_backend *backend = function->backend;
 	int error;
 
-	drain(function->irqs.intx.trigger);
-	drain(function->irqs.intx.resample);
+	eventfd_drain(function->irqs.intx.trigger);
+	eventfd_drain(function->irqs.intx.resample);
 	error = attach_intx(function);
 	if (!error)
 		error = backend->ops->intx_unmask(backend);
@@ -336,9 +329,9 @@ static void disable_host(struct vfio_function *function, bool detach)
 	if (error)
 		vfio_function_failed(function, error, "disabling interrupts");
 	for (unsigned int i = 0; detach && i < irqs->capacity; i++)
-		drain(irqs->vector[i].trigger);
-	drain(irqs->intx.trigger);
-	drain(irqs->intx.resample);
+		eventfd_drain(irqs->vector[i].trigger);
+	eventfd_drain(irqs->intx.trigger);
+	eventfd_drain(irqs->intx.resample);
 	irqs->applied = VFIO_IRQ_NONE;
 	irqs->count = 0;
 }

@@ -31,7 +31,8 @@ struct parser {
 	size_t why_size;
 };
 
-/* Says what is wrong with the present line; -EINVAL. */
+/* Says what is wrong with the present line; -EINVAL. Bytes that a terminal would not show, or obey,
+ * are question marks: a byte order mark, escape sequences. */
 static int wrong(const struct parser *parser, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 
@@ -43,6 +44,9 @@ static int wrong(const struct parser *parser, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(problem, sizeof(problem), fmt, ap);
 	va_end(ap);
+	for (char *c = problem; *c; c++)
+		if (*c < ' ' || *c > '~')
+			*c = '?';
 	snprintf(parser->ret_why, parser->why_size, "--quirks %s: line %u: %s", parser->path,
 		 parser->line, problem);
 	return -EINVAL;
@@ -174,7 +178,7 @@ static int parse_pair(const struct parser *parser, struct word value, struct qui
 		return parse_external(parser, value, rule);
 	if (index < 0)
 		return wrong(parser, "no key \"%.*s\"; there are power, reentry, reset and "
-			     "external", shown(key), key.text);
+			     "external, then the reason in \"quotes\"", shown(key), key.text);
 	word = policy_word_find((enum policy_key)index, value.text, value.len);
 	if (word < 0)
 		return wrong(parser, "%s takes %s, not \"%.*s\"", policy_words[index].key,

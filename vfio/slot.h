@@ -107,9 +107,6 @@ void slot_set_timer(int fd, uint64_t ms);
 void slot_emit(const struct vfio_slot *slot, unsigned int fn, const char *name,
 	       const char *detail);
 
-/* Reads an eventfd or timerfd empty. True when it was signalled. */
-bool slot_drain(int fd);
-
 /* --- slot_watch.c: likewise --- */
 
 /* An ENTRY of `fn` comes: takes note of what the host says of it. */

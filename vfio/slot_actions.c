@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/timerfd.h>
-#include <unistd.h>
 
 #include "devices/acpi_pm.h"
 #include "devices/pci.h"
@@ -14,17 +13,15 @@
 #include "vfio/function.h"
 #include "vfio/slot.h"
 #include "vmm/base/clock.h"
+#include "vmm/base/eventfd.h"
 #include "vmm/base/log.h"
 #include "vmm/events.h"
 
 #define DETAIL_MAX 320
 
-bool slot_drain(int fd)
-{
-	uint64_t count;
-
-	return read(fd, &count, sizeof(count)) == (ssize_t)sizeof(count);
-}
+#ifndef RWF_NOWAIT /* musl has none */
+#define RWF_NOWAIT 0x8 /* linux/fs.h */
+#endif
 
 void slot_set_timer(int fd, uint64_t ms)
 {
@@ -64,7 +61,7 @@ static int do_detach(struct vfio_slot *slot, const struct power_action *action)
 
 static int do_drain(struct vfio_slot *slot, const struct power_action *action)
 {
-	slot_drain(slot->fn[action->function].signal_fd[SLOT_WAKEUP]);
+	eventfd_drain(slot->fn[action->function].signal_fd[SLOT_WAKEUP]);
 	return 0;
 }
 
@@ -85,7 +82,7 @@ static int do_exit(struct vfio_slot *slot, const struct power_action *action)
 	struct vfio_backend *backend = backend_of(slot, action);
 	int error = backend->ops->low_power(backend, VFIO_LOW_POWER_EXIT, -1);
 
-	slot_drain(slot->fn[action->function].signal_fd[SLOT_WAKEUP]);
+	eventfd_drain(slot->fn[action->function].signal_fd[SLOT_WAKEUP]);
 	return error;
 }
 

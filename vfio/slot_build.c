@@ -187,6 +187,8 @@ static void configure_power(struct vfio_slot *slot, const struct policy_facts fa
 			fn->refuse_error = -EPERM;
 		if (policy->power == POLICY_POWER_D3HOT && facts[i].has_pm)
 			vfio_function_forward_d3hot(slot->fn[i].function);
+		if (!policy->recover_reset && facts[i].can_reset)
+			vfio_function_forbid_reset(slot->fn[i].function);
 	}
 	power_init(&slot->power);
 }
@@ -321,7 +323,7 @@ static int open_servers(const struct vfio_slot_config *config, const char *name,
 		char path[sizeof(config->socket) + 4];
 
 		snprintf(path, sizeof(path), "%s/%u", config->socket, i);
-		if (!stat(path, &status))
+		if (!stat(path, &status) || errno != ENOENT)
 			error = open_server(path, i, name, config->resume_timeout_s,
 					    &ret_backend[i], ret_why, why_size);
 	}

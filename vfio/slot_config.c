@@ -138,8 +138,9 @@ static int set_pair(const struct pair *pair, struct vfio_slot_config *config)
 			return set_number(pair, &numbers[i], config);
 	if (is(pair->key, "x-entry-error"))
 		return set_entry_error(pair, config);
-	snprintf(pair->ret_why, pair->why_size, "--gpu %s: no key \"%.*s\"; there are " KEYS,
-		 pair->option, (int)pair->key.len, pair->key.at);
+	snprintf(pair->ret_why, pair->why_size, "--gpu %s: no key \"%.*s\"%s; there are " KEYS,
+		 pair->option, (int)pair->key.len, pair->key.at,
+		 config->socket[0] ? " (a path cannot have a comma)" : "");
 	return -EINVAL;
 }
 

@@ -14,6 +14,7 @@
 #include "vfio/function.h"
 #include "vfio/slot.h"
 #include "vmm/base/clock.h"
+#include "vmm/base/eventfd.h"
 #include "vmm/base/log.h"
 #include "vmm/base/thread.h"
 
@@ -163,7 +164,7 @@ static bool serve_commands(struct vfio_slot *slot)
 {
 	struct slot_commands commands;
 
-	slot_drain(slot->command_fd);
+	eventfd_drain(slot->command_fd);
 	pthread_mutex_lock(&slot->lock);
 	commands = slot->commands;
 	slot->commands = (struct slot_commands) {.issued = commands.issued};
@@ -224,10 +225,24 @@ static void on_error(struct vfio_slot *slot, unsigned int fn)
 	feed(slot, POWER_EV_HOST_ERROR, fn, -EIO);
 }
 
+/* Empty for the guest, or switched off by it: it would take the button for the wish to have the
+ * slot on. */
+static bool is_out_of_use(const struct vfio_slot *slot)
+{
+	return slot->power.fn[0].state == POWER_LOST || root_port_slot_is_off(slot->port);
+}
+
 static void on_request(struct vfio_slot *slot, unsigned int fn)
 {
 	uint64_t now = clock_us();
 
+	if (is_out_of_use(slot)) {
+		slot_emit(slot, fn, "unplug-request", "the host wants the device back, which the "
+						      "guest does not use");
+		stop_timers(slot);
+		feed(slot, POWER_EV_REMOVE, 0, 0);
+		return;
+	}
 	if (slot->asked_at && now - slot->asked_at < ASK_AGAIN_US)
 		return;
 	slot->asked_at = now;
@@ -251,13 +266,13 @@ static void serve_signals(struct vfio_slot *slot)
 		[SLOT_WAKEUP] = on_wakeup, [SLOT_ERROR] = on_error, [SLOT_REQUEST] = on_request,
 	};
 
-	if (slot_drain(slot->timer_fd))
+	if (eventfd_drain(slot->timer_fd))
 		feed(slot, POWER_EV_RESEND, 0, 0);
-	if (slot_drain(slot->hold_fd))
+	if (eventfd_drain(slot->hold_fd))
 		retry(slot);
 	for (unsigned int i = 0; i < HOST_FUNCTIONS; i++)
 		for (unsigned int kind = 0; kind < SLOT_SIGNALS; kind++)
-			if (slot_drain(slot->fn[i].signal_fd[kind]) && slot->power.fn[i].exists)
+			if (eventfd_drain(slot->fn[i].signal_fd[kind]) && slot->power.fn[i].exists)
 				handlers[kind](slot, i);
 }
 
@@ -282,11 +297,11 @@ static void *power_thread(void *opaque)
 	for (;;) {
 		if (poll(fds, count, -1) < 0)
 			continue; /* EINTR */
-		/* A wake-up that the guest's _ON overtakes is drained by EXIT: commands first. */
-		if (!fds[0].revents)
-			serve_signals(slot);
-		else if (!serve_commands(slot))
+		/* A wake-up that the guest's _ON overtakes is drained by EXIT: commands first. But
+		 * a guest that never stops to ring must not keep the host's signals waiting. */
+		if (fds[0].revents && !serve_commands(slot))
 			return NULL;
+		serve_signals(slot);
 	}
 }
 

@@ -8,7 +8,9 @@
 
 #include "vfio/user_connection.h"
 
-static int negotiate(struct vfio_user_connection *connection, struct vfio_user_limits *ret_limits)
+/* `*ret_answered`: by a reply that only a vfio-user server gives. */
+static int negotiate(struct vfio_user_connection *connection, struct vfio_user_limits *ret_limits,
+		     bool *ret_answered)
 {
 	struct vfio_user_version proposal, reply;
 	struct vfio_user_call call = {
@@ -18,10 +20,12 @@ static int negotiate(struct vfio_user_connection *connection, struct vfio_user_l
 	};
 	ssize_t r = vfio_user_connection_call(connection, &call);
 
+	*ret_answered = r >= 0;
 	if (r < 0)
 		return (int)r;
 	if (vfio_user_version_parse(&reply, (size_t)r, ret_limits) < 0)
-		return vfio_user_connection_reject(connection, "speaks another protocol");
+		return vfio_user_connection_reject(connection, "speaks another protocol than "
+						   "vfio-user 0.1, or takes too little at once");
 	return 0;
 }
 
@@ -119,22 +123,22 @@ static int read_device(struct vfio_user_connection *connection, struct vfio_user
 	return r;
 }
 
-static void explain(struct vfio_user_connection *connection, const char *path, bool negotiated,
+static void explain(struct vfio_user_connection *connection, const char *path, bool answered,
 		    int error, char *ret_why, size_t why_size)
 {
 	const char *failure = vfio_user_connection_failure(connection);
 
-	if (failure && !negotiated)
+	if (failure && !answered)
 		snprintf(ret_why, why_size, "%s is not the socket of a vfio-user server, or that "
 			 "is busy with another client: it %s", path, failure);
 	else if (failure)
 		snprintf(ret_why, why_size, "the vfio-user server on %s %s", path, failure);
-	else if (error == -ENODEV && negotiated)
+	else if (error == -ENODEV && answered)
 		snprintf(ret_why, why_size, "the vfio-user server on %s offers no PCI device",
 			 path);
 	else
 		snprintf(ret_why, why_size, "the vfio-user server on %s refuses to %s: %s", path,
-			 negotiated ? "describe its device" : "speak version 0.1 of the protocol",
+			 answered ? "describe its device" : "speak version 0.1 of the protocol",
 			 strerror(-error));
 }
 
@@ -142,17 +146,16 @@ int vfio_user_device_open(struct vfio_user_connection *connection, const char *p
 			  struct vfio_user_device *ret_device, char *ret_why, size_t why_size)
 {
 	struct vfio_user_device device = {0};
-	bool negotiated;
+	bool answered;
 	int r;
 
 	for (unsigned int i = 0; i < VFIO_USER_REGIONS; i++)
 		device.region_fd[i] = -1;
-	r = negotiate(connection, &device.limits);
-	negotiated = r == 0;
+	r = negotiate(connection, &device.limits, &answered);
 	if (r == 0)
 		r = read_device(connection, &device);
 	if (r < 0) {
-		explain(connection, path, negotiated, r, ret_why, why_size);
+		explain(connection, path, answered, r, ret_why, why_size);
 		vfio_user_device_close(&device);
 		return r;
 	}

@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -88,6 +89,14 @@ static void test_backend_user_no_server(void **state)
 	close(fd);
 	expect_no_open(path, -ECONNREFUSED, "nobody listens");
 	unlink(path);
+
+	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	assert_true(fd >= 0);
+	close(fd);
+	expect_no_open(path, -ECONNREFUSED, "is no socket");
+	snprintf(long_path, sizeof(long_path), "%s/0", path);
+	expect_no_open(long_path, -ENOTDIR, "is no directory");
+	unlink(path);
 	rmdir(dir);
 	assert_int_equal(count_fds(), fds);
 }
@@ -105,9 +114,10 @@ static void test_backend_user_wrong_device(void **state)
 	} cases[] = {
 		{VFIO_DEVICE_FLAGS_PLATFORM, 9, 1, 0, 0, "{}", -ENODEV, "no PCI device"},
 		{VFIO_DEVICE_FLAGS_PCI, 7, 1, 0, 0, "{}", -ENODEV, "no PCI device"},
-		{VFIO_DEVICE_FLAGS_PCI, 9, 2, 0, 0, "{}", -EPROTO, "speaks another protocol"},
+		{VFIO_DEVICE_FLAGS_PCI, 9, 2, 0, 0, "{}", -EPROTO,
+		 "/0 speaks another protocol than"},
 		{VFIO_DEVICE_FLAGS_PCI, 9, 1, 0, 0, "{\"capabilities\":{\"max_msg_fds\":0}}",
-		 -EPROTO, "speaks another protocol"},
+		 -EPROTO, "/0 speaks another protocol than"},
 		{VFIO_DEVICE_FLAGS_PCI, 9, 1, VFIO_USER_VERSION, EINVAL, "{}", -EINVAL,
 		 "refuses to speak version 0.1"},
 		{VFIO_DEVICE_FLAGS_PCI, 9, 1, VFIO_USER_DEVICE_GET_INFO, ENODEV, "{}", -ENODEV,

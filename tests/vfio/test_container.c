@@ -54,6 +54,8 @@ static void test_container_explain(void **state)
 		{VFIO_STEP_OPEN_NODE, "/dev/vfio/devices/vfio0", -ENOENT,
 		 {"/dev/vfio/devices/vfio0 is missing", "CONFIG_VFIO_DEVICE_CDEV", "6.6"}},
 		{VFIO_STEP_BIND, "0000:01:00.0", -EBUSY, {"0000:01:00.0 is in use", "fuser"}},
+		{VFIO_STEP_BIND, "0000:01:00.0", -EINVAL,
+		 {"0000:01:00.0", "another program", "fuser"}},
 		{VFIO_STEP_BIND, "0000:01:00.0", -EPERM,
 		 {"interrupt remapping", "iommufd/parameters/allow_unsafe_interrupts"}},
 		{VFIO_STEP_ATTACH, "0000:01:00.0", -EADDRINUSE, {"0000:01:00.0", "--memory"}},

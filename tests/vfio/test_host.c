@@ -420,6 +420,29 @@ static void test_host_idle_d3_disabled(void **state)
 	}
 }
 
+/* On a board without ACS a group is long: the lists end between members, the command is whole. */
+static void test_host_slot_read_large_group(void **state)
+{
+	char name[16], why[1024], *at;
+	struct host_slot slot;
+
+	make_device(*state, &(struct device)DEVICE("0000:01:00.0", "vfio-pci", 1));
+	for (unsigned int i = 0; i < 64; i++) {
+		snprintf(name, sizeof(name), "0000:%02x:00.0", i + 2);
+		make_device(*state, &(struct device)DEVICE(name, i % 2 ? "snd_hda_intel" :
+							   "vfio-pci", 1));
+	}
+	assert_int_equal(host_slot_read(*state, "01:00.0", &slot, why, sizeof(why)), -EBUSY);
+	assert_non_null(strstr(why, "(snd_hda_intel), ... beside"));
+	assert_non_null(strstr(why, "(vfio-pci), ...: put"));
+	at = strstr(why, "for d in 0000:03:00.0 0000:05:00.0 ");
+	assert_non_null(at);
+	at = strchr(at, ';');
+	assert_non_null(at);
+	assert_memory_equal(at - 5, ":00.0", 5);
+	assert_string_equal(at, "; do echo $d >$d/driver/unbind; done");
+}
+
 /* Whatever the room, the sentence is cut off inside it. */
 static void test_host_slot_read_short_why(void **state)
 {
@@ -450,6 +473,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_host_observe, make_sysfs, remove_sysfs),
 		cmocka_unit_test_setup_teardown(test_host_is_external, make_sysfs, remove_sysfs),
 		cmocka_unit_test_setup_teardown(test_host_idle_d3_disabled, make_sysfs,
+						remove_sysfs),
+		cmocka_unit_test_setup_teardown(test_host_slot_read_large_group, make_sysfs,
 						remove_sysfs),
 		cmocka_unit_test_setup_teardown(test_host_slot_read_short_why, make_sysfs,
 						remove_sysfs),

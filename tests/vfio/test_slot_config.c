@@ -126,6 +126,7 @@ static void test_slot_config_refuses_with_a_reason(void **state)
 		{"vfio-user:", "the path of a socket has 1 to 107 bytes, not 0"},
 		{"01:00.0,", "no key \"\""},
 		{"01:00.0,rom=x", "no key \"rom\"; there are power, reentry, reset, min-sleep,"},
+		{"vfio-user:/tmp/a,b", "no key \"b\" (a path cannot have a comma); there are"},
 		{"01:00.0,low-power=off", "no key \"low-power\""},
 		{"01:00.0,power", "power takes auto, d3cold, d3hot or off, not \"\""},
 		{"01:00.0,power=", "power takes auto, d3cold, d3hot or off, not \"\""},

@@ -3,6 +3,7 @@
  * unplug requests of the host, cards that are woken again and again.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/pci_regs.h>
 #include <sched.h>
 #include <setjmp.h>
@@ -264,6 +265,62 @@ static void test_slot_eject_without_request_starts_anew(void **state)
 	fake_slot_finish(&fake);
 }
 
+/* The button would ask the guest to switch on what it sees as empty, or has switched off itself. */
+static void test_slot_request_of_a_slot_not_in_use(void **state)
+{
+	(void)state;
+	for (unsigned int lost = 0; lost < 2; lost++) {
+		struct fake_slot fake;
+
+		start_listening(&fake);
+		if (lost) {
+			fake_slot_switch(&fake, false);
+			set_dead(fake.device[0], true);
+			fake_slot_switch(&fake, true);
+			assert_false(is_present(&fake));
+		} else {
+			fake_slot_port_write(&fake, PCI_EXP_SLTCTL, 2, PCI_EXP_SLTCTL_PCC);
+		}
+		assert_true(fake_backend_fire(fake.device[1], VFIO_PCI_REQ_IRQ_INDEX, 0));
+		fake_slot_await_logged(&fake, "\"device\":\"0000:01:00.1\",\"from\":\"on\","
+					      "\"to\":\"released\",\"cause\":\"unplug\"");
+		assert_true(fake.device[0]->closed && fake.device[1]->closed);
+		assert_int_equal(fake_slot_port_read(&fake, PCI_EXP_SLTSTA, 2) &
+					 PCI_EXP_SLTSTA_ABP, 0);
+		assert_int_equal(fake_slot_logged(&fake, "\"event\":\"unplug-request\""), 1);
+		fake_slot_finish(&fake);
+	}
+}
+
+/* --- a process that shares our eventfds --- */
+
+/* File status flags belong to the description, which the server of a device has too. */
+static void make_blocking(struct fake_backend *device, const struct fake_call *call)
+{
+	(void)device;
+	if (call->op == FAKE_ENTRY_WITH_WAKEUP)
+		assert_int_equal(fcntl(call->fd, F_SETFL, 0), 0);
+}
+
+static void test_slot_waits_for_no_eventfd(void **state)
+{
+	struct fake_slot fake;
+
+	(void)state;
+	fake_slot_prepare(&fake, false);
+	fake.device[0]->hook = make_blocking;
+	fake_slot_build(&fake, "01:00.0");
+	fake_slot_plug(&fake);
+	fake_slot_set_pmcsr(&fake, 0, PCI_PM_CTRL_PME_ENABLE);
+	for (unsigned int round = 0; round < 3; round++) {
+		fake_slot_switch(&fake, false);
+		assert_true(fake_backend_wake(fake.device[0]));
+		fake_slot_await_pme(&fake);
+		fake_slot_switch(&fake, true);
+	}
+	fake_slot_finish(&fake);
+}
+
 /* --- wakes --- */
 
 static void test_slot_tells_who_woke_it(void **state)
@@ -364,6 +421,80 @@ static void test_slot_d3hot_is_the_devices_too(void **state)
 	fake_slot_finish(&fake);
 }
 
+/* A guest that is offered no D3cold may ring all the same. */
+static void test_slot_d3hot_ends_with_the_doorbell(void **state)
+{
+	(void)state;
+	for (unsigned int reset = 0; reset < 2; reset++) {
+		struct fake_slot fake;
+		unsigned int windows;
+
+		fake_slot_start_with(&fake, "01:00.0,power=d3hot,reset=none", false);
+		windows = fake_mem_windows(fake.mem);
+		if (!reset)
+			fake_slot_set_pmcsr(&fake, 0, D3HOT);
+		fake_slot_switch(&fake, false);
+		if (reset) {
+			vfio_slot_reset(fake.slot);
+			assert_int_equal(pci_host_assign(fake.pci), 0);
+		} else {
+			fake_slot_switch(&fake, true);
+			assert_int_equal(fake_mem_windows(fake.mem), windows);
+		}
+		assert_int_equal(fake_slot_pmcsr(&fake, 0) & PCI_PM_CTRL_STATE_MASK, 0);
+		assert_int_equal(fake.device[0]->cfg[0x44] & PCI_PM_CTRL_STATE_MASK, 0);
+		fake_slot_finish(&fake);
+	}
+}
+
+/* The host's kernel enables no messages of a device in D3hot. */
+static void test_slot_d3hot_ends_with_the_guests_messages(void **state)
+{
+	struct fake_slot fake;
+
+	(void)state;
+	fake_slot_start_with(&fake, "01:00.0,power=d3hot", false);
+	fake_slot_set_pmcsr(&fake, 0, D3HOT);
+	fake_backend_fail(fake.device[0], FAKE_IRQ_SET_TRIGGERS, -EINVAL, 0, 1);
+	pci_host_cfg_write(fake.pci, FN_BDF(0), 0x48 + PCI_MSI_FLAGS, 2, PCI_MSI_FLAGS_ENABLE);
+	assert_int_equal(fake.device[0]->irq[VFIO_PCI_MSI_IRQ_INDEX].enabled, 0);
+	fake_slot_set_pmcsr(&fake, 0, 0);
+	assert_int_equal(fake.device[0]->irq[VFIO_PCI_MSI_IRQ_INDEX].enabled, 1);
+	fake_slot_finish(&fake);
+}
+
+/* There are cards that a function reset, or a bus reset, would break. */
+static void test_slot_guests_reset_keeps_to_the_policy(void **state)
+{
+	static const struct {
+		const char *option;
+		unsigned int resets;
+	} cases[] = {
+		{"01:00.0", 2}, {"01:00.0,reset=flr", 2},
+		{"01:00.0,reset=bus", 0}, {"01:00.0,reset=none", 0},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct fake_slot fake;
+
+		fake_slot_prepare(&fake, false);
+		for (unsigned int fn = 0; fn < 2; fn++)
+			fake.device[fn]->can_slot_reset = true;
+		fake_slot_build(&fake, cases[i].option);
+		fake_slot_plug(&fake);
+		fake_backend_forget(fake.device[0]);
+		pci_host_cfg_write(fake.pci, FN_BDF(0), 0x60 + PCI_EXP_DEVCTL, 2,
+				   PCI_EXP_DEVCTL_BCR_FLR);
+		pci_host_cfg_write(fake.pci, PORT_BDF, PCI_BRIDGE_CONTROL, 2,
+				   PCI_BRIDGE_CTL_BUS_RESET);
+		pci_host_cfg_write(fake.pci, PORT_BDF, PCI_BRIDGE_CONTROL, 2, 0);
+		assert_int_equal(called(fake.device[0], FAKE_RESET), cases[i].resets);
+		assert_int_equal(pci_host_cfg_read(fake.pci, FN_BDF(0), PCI_COMMAND, 2), 0);
+		fake_slot_finish(&fake);
+	}
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -375,9 +506,14 @@ int main(void)
 		cmocka_unit_test(test_slot_request_ends_in_release),
 		cmocka_unit_test(test_slot_request_wakes_a_sleeping_guest),
 		cmocka_unit_test(test_slot_eject_without_request_starts_anew),
+		cmocka_unit_test(test_slot_request_of_a_slot_not_in_use),
+		cmocka_unit_test(test_slot_waits_for_no_eventfd),
 		cmocka_unit_test(test_slot_tells_who_woke_it),
 		cmocka_unit_test(test_slot_governor_backs_off_and_says_so_once),
 		cmocka_unit_test(test_slot_d3hot_is_the_devices_too),
+		cmocka_unit_test(test_slot_d3hot_ends_with_the_doorbell),
+		cmocka_unit_test(test_slot_d3hot_ends_with_the_guests_messages),
+		cmocka_unit_test(test_slot_guests_reset_keeps_to_the_policy),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -74,6 +74,53 @@ static void test_events_escapes_and_bounds_strings(void **state)
 	assert_int_equal(text[strlen(text) - 3], '"');
 }
 
+/* More numbers than a line takes: some are left out, but it stays one whole object. */
+static void test_events_bounds_numbers(void **state)
+{
+	struct event_number numbers[100];
+	char text[8192];
+
+	(void)state;
+	for (unsigned int i = 0; i < 100; i++)
+		numbers[i] = (struct event_number){"a_number", UINT64_MAX - i};
+	for (unsigned int count = 0; count <= 100; count++) {
+		size_t len;
+
+		emit_and_read(&(struct event){.event = "counters", .number = numbers,
+					      .numbers = count, .detail = "d"}, text, sizeof(text));
+		len = strlen(text);
+		assert_int_equal(strcspn(text, "\n"), len - 1);
+		assert_string_equal(text + len - strlen(",\"detail\":\"d\"}\n"),
+				    ",\"detail\":\"d\"}\n");
+	}
+}
+
+/* RFC 8259, section 8.1: JSON is UTF-8, whatever the bytes in the name of a socket are. */
+static void test_events_writes_utf8(void **state)
+{
+	static const struct {
+		const char *value, *written;
+	} cases[] = {
+		{"gr\xc3\xbc\xc3\x9f.0", "gr\xc3\xbc\xc3\x9f.0"},
+		{"\xe2\x82\xac \xf0\x9f\x98\x80", "\xe2\x82\xac \xf0\x9f\x98\x80"},
+		{"cut\xc3.0", "cut\\ufffd.0"},
+		{"cut\xe2\x82", "cut\\ufffd\\ufffd"},
+		{"\x80\xff", "\\ufffd\\ufffd"},
+		{"\xc0\xaf", "\\ufffd\\ufffd"},                 /* longer than needed */
+		{"\xed\xa0\x80", "\\ufffd\\ufffd\\ufffd"},     /* a surrogate */
+		{"\xf4\x90\x80\x80", "\\ufffd\\ufffd\\ufffd\\ufffd"}, /* beyond the last */
+	};
+	char text[2048], expected[128];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		emit_and_read(&(struct event){.event = "boot", .device = cases[i].value}, text,
+			      sizeof(text));
+		snprintf(expected, sizeof(expected), "\"device\":\"%s\"}", cases[i].written);
+		assert_non_null(strstr(text, expected));
+	}
+}
+
 static void test_events_reports_a_bad_path(void **state)
 {
 	(void)state;
@@ -124,6 +171,8 @@ int main(void)
 		cmocka_unit_test(test_events_writes_only_what_applies),
 		cmocka_unit_test(test_events_names_errors),
 		cmocka_unit_test(test_events_escapes_and_bounds_strings),
+		cmocka_unit_test(test_events_bounds_numbers),
+		cmocka_unit_test(test_events_writes_utf8),
 		cmocka_unit_test(test_events_reports_a_bad_path),
 		cmocka_unit_test(test_events_waits_for_no_reader),
 	};

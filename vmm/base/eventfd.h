@@ -1,0 +1,12 @@
+/*
+ * Reading the counters of eventfds and timerfds that other processes may hold, too.
+ */
+#ifndef VMM_BASE_EVENTFD_H
+#define VMM_BASE_EVENTFD_H
+
+#include <stdbool.h>
+
+/* Reads the non-blocking descriptor empty. True when it was signalled; false, too, for -1. */
+bool eventfd_drain(int fd);
+
+#endif
