@@ -110,8 +110,8 @@ $(BUILD)/san/minivmm: $(SAN_OBJECTS)
 	$(Q)$(CC_TEST) $(SANITIZE) -o $@ $^ -lpthread
 
 include guest-tests/bare/bare.mk
-include guest-tests/model-gpu/model-gpu.mk tests/fuzz/fuzz.mk guest-tests/rig/iommufd.mk
--include guest-tests/soak/soak.mk
+include guest-tests/model-gpu/model-gpu.mk tests/fuzz/fuzz.mk guest-tests/soak/soak.mk
+include guest-tests/rig/soak-rig.mk guest-tests/rig/iommufd.mk
 
 check: minivmm $(BUILD)/clang/minivmm unit-tests fuzz-programs model-gpu
 	scripts/run-tests check unit fuzz model
@@ -123,14 +123,14 @@ $(PROGRAM_TESTS): $(BUILD)/%: %.c Makefile | $(PACKAGES_TEST)
 	$(say) "TEST $@"
 	$(Q)$(CC_TEST) $(CPPFLAGS_OWN) -std=c11 $(WARNINGS) -O1 -g -o $@ $<
 
-test-bare: minivmm bare-guests model-gpu $(PROGRAM_TESTS)
+test-bare: minivmm bare-guests model-gpu soak-guest $(PROGRAM_TESTS)
 	scripts/run-tests bare
 
 test-rig: minivmm | $(PACKAGES_RIG)
 	scripts/run-tests rig $(SCENARIOS)
 
 test: minivmm $(BUILD)/clang/minivmm unit-tests fuzz-programs model-gpu bare-guests \
-	$(PROGRAM_TESTS) | $(PACKAGES_RIG)
+	soak-guest $(PROGRAM_TESTS) | $(PACKAGES_RIG)
 	scripts/run-tests check unit fuzz model bare rig
 
 demo: minivmm | $(PACKAGES_RIG)

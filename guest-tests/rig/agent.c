@@ -62,7 +62,12 @@ static int do_write(char **arg, char *answer)
 	return error;
 }
 
-static long long now_ms(void)
+int agent_tty(void)
+{
+	return tty;
+}
+
+long long agent_ms(void)
 {
 	struct timespec ts;
 
@@ -70,20 +75,27 @@ static long long now_ms(void)
 	return ts.tv_sec * 1000LL + ts.tv_nsec / 1000000;
 }
 
+/* "30s" or "500ms" */
+long long agent_timeout_ms(const char *word)
+{
+	char *unit;
+	long long number = strtoll(word, &unit, 10);
+
+	return number * (!strcmp(unit, "s") ? 1000 : 1);
+}
+
 /* wait PATH VALUE 30s: the answer is what the file says at last. */
 static int do_wait(char **arg, char *answer)
 {
 	const struct timespec pause = {.tv_nsec = POLL_NS};
-	char *unit;
-	long long ms = strtoll(arg[2], &unit, 10) * (!strcmp(unit, "s") ? 1000 : 1);
-	long long deadline = now_ms() + ms;
+	long long deadline = agent_ms() + agent_timeout_ms(arg[2]);
 
 	for (;;) {
 		int error = read_file(arg[0], answer, ANSWER_MAX);
 
 		if (!error && !strcmp(answer, arg[1]))
 			return 0;
-		if (now_ms() > deadline)
+		if (agent_ms() > deadline)
 			return error ? error : -ETIMEDOUT;
 		nanosleep(&pause, NULL);
 	}
@@ -184,32 +196,6 @@ static int do_cpus(char **arg, char *answer)
 	return 0;
 }
 
-/* klog TEXT: how many kernel messages contain TEXT; without TEXT prints all to the console. */
-static int do_klog(char **arg, char *answer)
-{
-	int fd = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-	unsigned long count = 0;
-	char record[2048];
-	ssize_t len;
-
-	if (fd < 0)
-		return -errno;
-	while ((len = read(fd, record, sizeof(record) - 1)) > 0) {
-		char *text;
-
-		record[len] = '\0';
-		text = strchr(record, ';');
-		if (!text || (arg[0] && !strstr(text, arg[0])))
-			continue;
-		text[strcspn(text, "\n")] = '\0';
-		count++;
-		dprintf(tty, "klog: %s\n", text + 1);
-	}
-	close(fd);
-	snprintf(answer, ANSWER_MAX, "%lu", count);
-	return 0;
-}
-
 /* These answer first, then do: see perform(). */
 static int do_later(char **arg, char *answer)
 {
@@ -224,7 +210,7 @@ static const struct command commands[] = {
 	{"version", do_version, 0},   {"cpus", do_cpus, 0},     {"klog", do_klog, 0},
 	{"cfg", do_cfg, 3},           {"mem", do_mem, 3},       {"ifup", do_ifup, 2},
 	{"ifdown", do_ifdown, 1},     {"ping", do_ping, 2},     {"reboot", do_later, 0},
-	{"poweroff", do_later, 0},
+	{"poweroff", do_later, 0},    {"klog-wait", do_klog_wait, 3},
 };
 
 static int perform(char *text, char *answer)

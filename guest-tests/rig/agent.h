@@ -23,6 +23,15 @@ struct command {
 	int arguments_min;
 };
 
+/* agent.c */
+int agent_tty(void);
+long long agent_ms(void); /* of CLOCK_MONOTONIC */
+long long agent_timeout_ms(const char *word); /* "30s" or "500ms" */
+
+/* agent_klog.c */
+int do_klog(char **arg, char *answer);
+int do_klog_wait(char **arg, char *answer);
+
 /* agent_pci.c */
 int do_cfg(char **arg, char *answer);
 int do_mem(char **arg, char *answer);

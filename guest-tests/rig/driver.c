@@ -16,6 +16,7 @@
 #define SCENARIO "/scenario"
 
 static struct rig rig = {
+	.monitor = -1,
 	.device = {
 		[DEVICE_POWER] = {.name = "power", .port = "0000:00:03.0"},
 		[DEVICE_NET] = {.name = "net", .port = "0000:00:04.0"},
@@ -111,6 +112,9 @@ int main(void)
 	}
 	fflush(stdout);
 	tcdrain(STDOUT_FILENO);
+	/* A write that waits for its device would hold up the kernel's end. */
+	if (rig.writer.pid)
+		vm_kill(&rig);
 	reboot(RB_POWER_OFF);
 	return 1;
 }

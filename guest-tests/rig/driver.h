@@ -2,9 +2,9 @@
  * The driver: /init of the rig's host. It starts virtual machines, speaks with their guests over
  * the serial line, watches the host's sysfs, and performs a scenario file (language: README.md).
  *
- * One thread, no process beside the VMM's: QEMU's software SVM stays reliable only while the host
- * around a guest is quiet. So it waits in poll() and samples sysfs at most every SAMPLE_MS, and
- * only while a step needs it.
+ * One thread, no process beside the VMM's but one that may wait for a slow write: QEMU's software
+ * SVM stays reliable only while the host around a guest is quiet. So it waits in poll() and samples
+ * sysfs at most every SAMPLE_MS, and only while a step needs it.
  *
  * Functions that can fail return 0, or -1 after fail() has recorded the reason.
  */
@@ -80,6 +80,12 @@ struct sample {
 	int fd;
 };
 
+/* A process that waits for the kernel's answer to a write. */
+struct writer {
+	pid_t pid;            /* 0: none */
+	int pidfd;
+};
+
 #define WATCH_MAX 8
 struct rig {
 	struct rig_device device[DEVICE_COUNT];
@@ -88,6 +94,10 @@ struct rig {
 	struct sample watch[WATCH_MAX];
 	unsigned int watches;
 	bool sampling;         /* the present wait wants to look again every SAMPLE_MS */
+	uint64_t alarm_us;     /* ... and at this time of CLOCK_MONOTONIC; 0: at none */
+	int monitor;           /* QEMU's */
+	bool asking;           /* ... and it has not answered yet */
+	struct writer writer;
 	char answer[TEXT_MAX]; /* of the last step that gives one */
 };
 
@@ -142,6 +152,13 @@ void timeline_host(const char *bdf, const char *attribute, const char *value);
 void timeline_note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void timeline_print(const struct events *events);
 
+/* driver_monitor.c */
+int monitor_setup(struct rig *rig);
+int monitor_ask(struct rig *rig, const char *text); /* the answer is the monitor's */
+
+/* driver_values.c */
+const char *value_find(const char *name, size_t len); /* kept by a step, or NULL */
+
 /* driver_scenario.c */
 int scenario_run(struct rig *rig, const char *path);
 
@@ -166,6 +183,22 @@ int do_event_expect(struct rig *rig, const struct words *words, const char *rest
 int do_event_none(struct rig *rig, const struct words *words, const char *rest);
 int do_event_count(struct rig *rig, const struct words *words, const char *rest);
 int do_event_min(struct rig *rig, const struct words *words, const char *rest);
+int do_event_last(struct rig *rig, const struct words *words, const char *rest);
 int do_watch(struct rig *rig, const struct words *words, const char *rest);
+
+/* Steps of driver_values.c, driver_writer.c, driver_monitor.c, driver_usage.c, driver_soak.c. */
+int do_keep(struct rig *rig, const struct words *words, const char *rest);
+int do_field(struct rig *rig, const struct words *words, const char *rest);
+int do_expect(struct rig *rig, const struct words *words, const char *rest);
+int do_expect_min(struct rig *rig, const struct words *words, const char *rest);
+int do_expect_max(struct rig *rig, const struct words *words, const char *rest);
+int do_expect_near(struct rig *rig, const struct words *words, const char *rest);
+int do_host_suspended(struct rig *rig, const struct words *words, const char *rest);
+int do_host_begin(struct rig *rig, const struct words *words, const char *rest);
+int do_host_finish(struct rig *rig, const struct words *words, const char *rest);
+int do_monitor(struct rig *rig, const struct words *words, const char *rest);
+int do_vm_usage(struct rig *rig, const struct words *words, const char *rest);
+int do_vm_steady(struct rig *rig, const struct words *words, const char *rest);
+int do_soak(struct rig *rig, const struct words *words, const char *rest);
 
 #endif

@@ -93,7 +93,7 @@ static const char *find_value(const char *line, const char *key)
 			continue;
 		in_string = !in_string;
 		if (in_string && !strncmp(p + 1, key, len) && !strncmp(p + 1 + len, "\":", 2))
-			return p + len + 3;
+			return p + len + 3 + strspn(p + len + 3, " ");
 	}
 	return NULL;
 }

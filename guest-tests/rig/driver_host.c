@@ -110,6 +110,22 @@ static int setup_device(struct rig_device *device)
 	return error ? fail("%s: %s", path, strerror(-error)) : 0;
 }
 
+/* Without a link their idle driver lets them sleep. */
+static int pull_links(struct rig *rig)
+{
+	static const char *const commands[] = {
+		"set_link power off", "set_link duo0 off", "set_link duo1 off",
+	};
+
+	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+		if (monitor_ask(rig, commands[i]) < 0)
+			return -1;
+		if (rig->answer[0])
+			return fail("'%s': %s", commands[i], rig->answer);
+	}
+	return 0;
+}
+
 int host_setup(struct rig *rig)
 {
 	if (host_load_modules("/modules") < 0)
@@ -117,6 +133,8 @@ int host_setup(struct rig *rig)
 	if (access("/dev/kvm", R_OK | W_OK) < 0)
 		return fail("host: no /dev/kvm; kvm-amd found no SVM");
 	mkdir("/dev/shm", 0777);
+	if (monitor_setup(rig) < 0 || pull_links(rig) < 0)
+		return -1;
 	for (size_t i = 0; i < DEVICE_COUNT; i++) {
 		struct rig_device *device = &rig->device[i];
 

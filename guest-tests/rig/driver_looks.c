@@ -178,6 +178,22 @@ int do_event_min(struct rig *rig, const struct words *words, const char *rest)
 	return count >= wanted ? 0 : fail("there are %zu", count);
 }
 
+/* event last CRITERIA: the answer is the last one in the life of this VM. */
+int do_event_last(struct rig *rig, const struct words *words, const char *rest)
+{
+	(void)rest;
+	events_pump(rig);
+	for (size_t i = rig->events.count; i-- > 0;) {
+		const char *line = rig->events.list[i];
+
+		if (!event_matches(line, words->word + 2, count_after(words, 2)))
+			continue;
+		snprintf(rig->answer, sizeof(rig->answer), "%s", line);
+		return 0;
+	}
+	return fail("there is no such event");
+}
+
 int do_watch(struct rig *rig, const struct words *words, const char *rest)
 {
 	(void)rest;

@@ -50,6 +50,8 @@ static const char *variable(const struct rig *rig, const char *name, size_t len)
 		{"gpu.1", SYSFS_PCI "0000:01:00.1"},
 		{"port", SYSFS_PCI "0000:00:01.0"},
 		{"sysfs", "/sys/bus/pci/devices"},
+		/* in pr3.asl: who reads it pulls WAKE# of {power} */
+		{"wake-signal", "/sys/bus/acpi/devices/RIGW0001:00/status"},
 	};
 
 	for (size_t i = 0; i < DEVICE_COUNT; i++) {
@@ -66,7 +68,7 @@ static const char *variable(const struct rig *rig, const char *name, size_t len)
 		if (strlen(fixed[i].name) == len && !strncmp(name, fixed[i].name, len))
 			return fixed[i].value;
 	}
-	return NULL;
+	return value_find(name, len);
 }
 
 static int expand(const struct rig *rig, const char *text, char *out, size_t size)

@@ -1,8 +1,6 @@
 /* What the words of a scenario do. README.md describes each. */
 #include "guest-tests/rig/driver.h"
 
-#include <ctype.h>
-#include <fnmatch.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -146,22 +144,6 @@ static int do_guest_finish(struct rig *rig, const struct words *words, const cha
 	return answer(rig, words, true);
 }
 
-static int do_expect(struct rig *rig, const struct words *words, const char *rest)
-{
-	(void)words;
-	if (fnmatch(rest, rig->answer, 0))
-		return fail("got '%s'", rig->answer);
-	return 0;
-}
-
-static int do_expect_min(struct rig *rig, const struct words *words, const char *rest)
-{
-	(void)words;
-	if (!isdigit((unsigned char)rig->answer[0]) || atol(rig->answer) < atol(rest))
-		return fail("got '%s'", rig->answer);
-	return 0;
-}
-
 static int do_note(struct rig *rig, const struct words *words, const char *rest)
 {
 	(void)rig;
@@ -190,14 +172,23 @@ static const struct step_type step_types[] = {
 	{"vm", "wait-boot", 3, do_vm_wait_boot},
 	{"vm", "wait-exit", 3, do_vm_wait_exit},
 	{"vm", "kill", 2, do_vm_kill},
+	{"vm", "usage", 2, do_vm_usage},
+	{"vm", "steady", 3, do_vm_steady},
 	{"guest", NULL, 2, do_guest},
 	{"guest-error", NULL, 2, do_guest_error},
 	{"guest-begin", NULL, 2, do_guest_begin},
 	{"guest-finish", NULL, 1, do_guest_finish},
 	{"expect", NULL, 1, do_expect},
 	{"expect-min", NULL, 2, do_expect_min},
+	{"expect-max", NULL, 2, do_expect_max},
+	{"expect-near", NULL, 3, do_expect_near},
+	{"keep", NULL, 2, do_keep},
+	{"field", NULL, 2, do_field},
 	{"host", "read", 3, do_host_read},
 	{"host", "write", 4, do_host_write},
+	{"host", "begin", 4, do_host_begin},
+	{"host", "finish", 2, do_host_finish},
+	{"host", "suspended", 3, do_host_suspended},
 	{"host", "config", 5, do_host_config},
 	{"host", "irqs", 3, do_host_irqs},
 	{"host", "wait", 5, do_host_wait},
@@ -206,6 +197,9 @@ static const struct step_type step_types[] = {
 	{"event", "none", 3, do_event_none},
 	{"event", "count", 4, do_event_count},
 	{"event", "min", 4, do_event_min},
+	{"event", "last", 3, do_event_last},
+	{"monitor", NULL, 2, do_monitor},
+	{"soak", NULL, 3, do_soak},
 	{"watch", NULL, 3, do_watch},
 	{"note", NULL, 2, do_note},
 	{"timeline", NULL, 1, do_timeline},

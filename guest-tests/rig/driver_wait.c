@@ -10,6 +10,8 @@ static void pump(struct rig *rig, unsigned int timeout_ms)
 		{.fd = rig->vm.err, .events = POLLIN},
 		{.fd = rig->vm.pidfd, .events = POLLIN},
 		{.fd = rig->vm.pid ? rig->events.inotify : -1, .events = POLLIN},
+		{.fd = rig->asking ? rig->monitor : -1, .events = POLLIN},
+		{.fd = rig->writer.pid ? rig->writer.pidfd : -1, .events = POLLIN},
 	};
 
 	poll(fds, sizeof(fds) / sizeof(fds[0]), (int)timeout_ms);
@@ -36,6 +38,8 @@ int rig_wait(struct rig *rig, int (*done)(struct rig *rig, void *arg), void *arg
 		left_ms = (deadline - now) / 1000 + 1;
 		if ((rig->sampling || rig->watches) && left_ms > SAMPLE_MS)
 			left_ms = SAMPLE_MS;
+		if (rig->alarm_us && rig->alarm_us < now + left_ms * 1000)
+			left_ms = rig->alarm_us > now ? (rig->alarm_us - now) / 1000 + 1 : 0;
 		pump(rig, (unsigned int)left_ms);
 	}
 }

@@ -14,6 +14,25 @@ DefinitionBlock ("", "SSDT", 2, "MINVMM", "RIGPR3", 1)
 	External (\_SB.PCI0.S30, DeviceObj)
 	External (\_SB.PCI0.S30.S00, DeviceObj)
 
+	/*
+	 * QEMU's e1000e never asks to be woken and nothing raises a GPE for it. On a real board WAKE#
+	 * raises one, whose method notifies the device; here that is done by who reads the status
+	 * of this device, in Linux file "status" below /sys/bus/acpi/devices/RIGW0001:00.
+	 * ACPI 6.5, "Device Object Notifications", 2: Device Wake.
+	 */
+	Scope (\_SB)
+	{
+		Device (RIGW)
+		{
+			Name (_HID, "RIGW0001")
+			Method (_STA)
+			{
+				Notify (\_SB.PCI0.S18.S00, 2)
+				Return (0x0F)
+			}
+		}
+	}
+
 	Scope (\_SB.PCI0.S18)
 	{
 		Name (RAIL, One)
@@ -30,6 +49,7 @@ DefinitionBlock ("", "SSDT", 2, "MINVMM", "RIGPR3", 1)
 	Scope (\_SB.PCI0.S18.S00)
 	{
 		Name (_S0W, 4)
+		Name (_PRW, Package () { 0x1F, 4 }) /* its WAKE#; no one else has this GPE */
 		Name (_PR0, Package () { PWR1 })
 		Name (_PR3, Package () { PWR1 })
 	}

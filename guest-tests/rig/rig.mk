@@ -27,7 +27,7 @@ pack = (cd $(1) && find . | LC_ALL=C sort | cpio --quiet -o -H newc -R 0:0) >$@.
 
 .DELETE_ON_ERROR:
 
-$(OUT)/driver: $(wildcard $(RIG)/driver*.c) $(RIG)/driver.h
+$(OUT)/driver: $(wildcard $(RIG)/driver*.c $(RIG)/driver*.h)
 	@mkdir -p $(@D)
 	$(CC_MUSL) $(CFLAGS_RIG) -o $@ $(filter %.c,$^)
 

@@ -24,7 +24,7 @@ static void test_eventfd_drain_reads_all(void **state)
 	close(fd);
 }
 
-/* Another holder of the file description may have made it block. The alarm ends a test that does. */
+/* Another holder of the file description may have made it block; the alarm would end the test. */
 static void test_eventfd_drain_never_waits(void **state)
 {
 	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

@@ -1,0 +1,73 @@
+/* What minivmm holds, from /proc: what grows with the number of sleeps would end a long run. */
+#include "guest-tests/rig/driver.h"
+
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct usage {
+	unsigned long fds, threads;
+	unsigned long anon_kib; /* private memory; the guest's RAM is a file's */
+};
+
+static struct usage base;
+
+static unsigned long count_fds(pid_t pid)
+{
+	unsigned long count = 0;
+	struct dirent *entry;
+	char path[64];
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "/proc/%d/fd", (int)pid);
+	dir = opendir(path);
+	while (dir && (entry = readdir(dir)))
+		count += entry->d_name[0] != '.';
+	if (dir)
+		closedir(dir);
+	return count;
+}
+
+static int take(struct rig *rig, struct usage *ret_usage)
+{
+	char path[64], line[LINE_MAX_BYTES];
+	FILE *status;
+
+	*ret_usage = (struct usage){.fds = count_fds(rig->vm.pid)};
+	snprintf(path, sizeof(path), "/proc/%d/status", (int)rig->vm.pid);
+	status = fopen(path, "re");
+	if (!rig->vm.pid || !status)
+		return fail("no VM runs");
+	while (fgets(line, sizeof(line), status)) {
+		sscanf(line, "RssAnon: %lu", &ret_usage->anon_kib);
+		sscanf(line, "Threads: %lu", &ret_usage->threads);
+	}
+	fclose(status);
+	snprintf(rig->answer, sizeof(rig->answer), "%lu fds, %lu threads, %lu KiB of private memory",
+		 ret_usage->fds, ret_usage->threads, ret_usage->anon_kib);
+	say("vm: it has %s", rig->answer);
+	return 0;
+}
+
+int do_vm_usage(struct rig *rig, const struct words *words, const char *rest)
+{
+	(void)words;
+	(void)rest;
+	return take(rig, &base);
+}
+
+/* vm steady KIB: as many fds and threads as at the last `vm usage`, and so much more memory at most. */
+int do_vm_steady(struct rig *rig, const struct words *words, const char *rest)
+{
+	unsigned long more = strtoul(words->word[2], NULL, 10);
+	struct usage now;
+
+	(void)rest;
+	if (take(rig, &now) < 0)
+		return -1;
+	if (now.fds != base.fds || now.threads != base.threads || now.anon_kib > base.anon_kib + more)
+		return fail("it was %lu fds, %lu threads, %lu KiB", base.fds, base.threads,
+			    base.anon_kib);
+	return 0;
+}
