@@ -53,7 +53,7 @@ help:
 	@echo "make soak CYCLES=N      sleeps and wakes of the model GPU, with random faults"
 	@echo "make soak-san CYCLES=N  the same, all under ASan and UBSan"
 	@echo "make soak-rig CYCLES=N  the same in the rig, with random accesses on the host"
-	@echo "make test-iommufd       the rig with iommufd; builds a kernel first (half an hour)"
+	@echo "make test-iommufd       the rig with iommufd; builds a kernel first, once"
 	@echo "make rig-shell  the prompt of the rig's host"
 	@echo "make clean      remove what was built, keep downloads"
 

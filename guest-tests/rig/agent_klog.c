@@ -1,4 +1,4 @@
-/* The guest kernel's own messages, from /dev/kmsg: "priority,number,time,flags;text\n key=value\n" */
+/* The guest kernel's messages, from /dev/kmsg: "priority,number,time,flags;text\n key=value\n" */
 #include "guest-tests/rig/agent.h"
 
 #include <errno.h>

@@ -97,8 +97,10 @@ static void count(struct target *target)
 	sample_read(&target->state);
 	target->accesses++;
 	target->since_us = now_us();
-	if (target->engaged && !strcmp(target->state.value, "D3cold"))
-		target->certain++;
+	if (!target->engaged || strcmp(target->state.value, "D3cold") != 0)
+		return;
+	target->certain++;
+	target->expected = target->woken + 1;
 }
 
 int soak_access(struct soak *soak, struct target *target, bool must_wake)

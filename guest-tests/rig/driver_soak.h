@@ -11,7 +11,8 @@ struct target {
 	struct sample state;    /* power_state on the host */
 	bool engaged;           /* what the events say of function 0 */
 	unsigned long woken;    /* such events of the slot so far */
-	unsigned long certain;  /* accesses that hit it asleep: each must wake it */
+	unsigned long expected; /* ... that there must be, for it was asleep when it was accessed */
+	unsigned long certain;  /* how often it was */
 	unsigned long accesses; /* that wake a sleeping device */
 	unsigned int extras;    /* accesses to come in this round */
 	enum soak_phase phase;

@@ -44,7 +44,8 @@ static int take(struct rig *rig, struct usage *ret_usage)
 		sscanf(line, "Threads: %lu", &ret_usage->threads);
 	}
 	fclose(status);
-	snprintf(rig->answer, sizeof(rig->answer), "%lu fds, %lu threads, %lu KiB of private memory",
+	snprintf(rig->answer, sizeof(rig->answer),
+		 "%lu fds, %lu threads, %lu KiB of private memory",
 		 ret_usage->fds, ret_usage->threads, ret_usage->anon_kib);
 	say("vm: it has %s", rig->answer);
 	return 0;
@@ -57,7 +58,7 @@ int do_vm_usage(struct rig *rig, const struct words *words, const char *rest)
 	return take(rig, &base);
 }
 
-/* vm steady KIB: as many fds and threads as at the last `vm usage`, and so much more memory at most. */
+/* vm steady KIB: as many fds and threads as at the last `vm usage`, so much more memory at most. */
 int do_vm_steady(struct rig *rig, const struct words *words, const char *rest)
 {
 	unsigned long more = strtoul(words->word[2], NULL, 10);
@@ -66,7 +67,8 @@ int do_vm_steady(struct rig *rig, const struct words *words, const char *rest)
 	(void)rest;
 	if (take(rig, &now) < 0)
 		return -1;
-	if (now.fds != base.fds || now.threads != base.threads || now.anon_kib > base.anon_kib + more)
+	if (now.fds != base.fds || now.threads != base.threads ||
+	    now.anon_kib > base.anon_kib + more)
 		return fail("it was %lu fds, %lu threads, %lu KiB", base.fds, base.threads,
 			    base.anon_kib);
 	return 0;
