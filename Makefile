@@ -50,6 +50,7 @@ help:
 	@echo "make check      checks, unit tests, fuzzers, models only (minutes)"
 	@echo "make test-bare  bare-metal guests on /dev/kvm and the fault matrix only"
 	@echo "make test-rig   the rig's scenarios only; SCENARIOS=\"a b\" chooses"
+	@echo "make test-san   those and a soak, all under ASan and UBSan"
 	@echo "make soak CYCLES=N      sleeps and wakes of the model GPU, with random faults"
 	@echo "make soak-san CYCLES=N  the same, all under ASan and UBSan"
 	@echo "make soak-rig CYCLES=N  the same in the rig, with random accesses on the host"
@@ -126,6 +127,12 @@ $(PROGRAM_TESTS): $(BUILD)/%: %.c Makefile | $(PACKAGES_TEST)
 test-bare: minivmm bare-guests model-gpu soak-guest $(PROGRAM_TESTS)
 	scripts/run-tests bare
 
+# The bare guests, the fault matrix and a soak again, with ASan and UBSan in the VMM and the model.
+test-san: $(BUILD)/san/minivmm model-gpu bare-guests soak-guest
+	MODEL_GPU=$(MODEL_GPU_SAN) guest-tests/bare/run $(BUILD)/san/minivmm
+	MODEL_GPU=$(MODEL_GPU_SAN) guest-tests/bare/matrix $(BUILD)/san/minivmm
+	$(SOAK_DIR)/run --vmm $(BUILD)/san/minivmm --model $(MODEL_GPU_SAN)
+
 test-rig: minivmm | $(PACKAGES_RIG)
 	scripts/run-tests rig $(SCENARIOS)
 
@@ -142,7 +149,7 @@ rig-shell: minivmm | $(PACKAGES_RIG)
 clean:
 	rm -rf minivmm $(filter-out $(BUILD)/cache,$(wildcard $(BUILD)/*)) $(BUILD)/.packages-*
 
-.PHONY: all help unit-tests check test test-bare test-rig demo rig-shell clean
+.PHONY: all help unit-tests check test test-bare test-san test-rig demo rig-shell clean
 .SECONDARY:
 -include $(OBJECTS:.o=.d) $(CLANG_OBJECTS:.o=.d) $(TEST_OBJECTS:.o=.d) $(SAN_OBJECTS:.o=.d) \
 	$(TESTS:$(BUILD)/%=$(BUILD)/san/%.d)
