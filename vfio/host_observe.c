@@ -66,7 +66,7 @@ int host_observe(const char *sysfs, const char *name, struct vfio_observation *r
 	if (read_number(dir, "power/runtime_suspended_time", &suspended_ms))
 		seen.suspended_us = suspended_ms * 1000;
 	/* An empty line: wake-up is not enabled for the device. */
-	seen.counts_wakeups = read_number(dir, "power/wakeup_count", &seen.wakeups);
+	seen.counts_wakeups = read_number(dir, "power/wakeup_active_count", &seen.wakeups);
 	*ret_observation = seen;
 	return 0;
 }

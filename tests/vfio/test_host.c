@@ -356,7 +356,7 @@ static void test_host_observe(void **state)
 		make_attribute(*state, "power_state", cases[i].power_state);
 		make_attribute(*state, "power/runtime_status", cases[i].status);
 		make_attribute(*state, "power/runtime_suspended_time", cases[i].suspended_time);
-		make_attribute(*state, "power/wakeup_count", cases[i].wakeup_count);
+		make_attribute(*state, "power/wakeup_active_count", cases[i].wakeup_count);
 		assert_int_equal(host_observe(*state, "0000:01:00.0", &seen), cases[i].result);
 		assert_string_equal(seen.power_state, cases[i].seen.power_state);
 		assert_int_equal(seen.suspended, cases[i].seen.suspended);
