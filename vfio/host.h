@@ -43,7 +43,8 @@ int host_slot_read(const char *sysfs, const char *bdf, struct host_slot *ret_slo
 
 /*
  * What sysfs says of the function `name` without waking it: power_state, power/runtime_status,
- * power/runtime_suspended_time, power/wakeup_active_count. 0, or -ENOTSUP when there is no such device.
+ * power/runtime_suspended_time, power/wakeup_active_count. 0, or -ENOTSUP when there is no such
+ * device.
  */
 struct vfio_observation;
 int host_observe(const char *sysfs, const char *name, struct vfio_observation *ret_observation);
