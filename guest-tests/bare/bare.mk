@@ -32,9 +32,9 @@ $(BUILD)/$(BARE_DIR)/%.elf: $(BUILD)/$(BARE_DIR)/%.o $(BARE_OBJECTS)
 	$(say) "GUEST $@"
 	$(Q)$(BARE_CC) $(BARE_LDFLAGS) -o $@ $^
 
-$(BARE_HOST): $(BARE_DIR)/host/with_model.c
+$(BARE_HOST): $(wildcard $(BARE_DIR)/host/*.[ch])
 	@mkdir -p $(@D)
 	$(say) "TEST $@"
-	$(Q)$(CC_TEST) -std=c11 -D_GNU_SOURCE $(WARNINGS) -O1 -g -o $@ $< -lpthread
+	$(Q)$(CC_TEST) -std=c11 -D_GNU_SOURCE -I. $(WARNINGS) -O1 -g -o $@ $(filter %.c,$^) -lpthread
 
 .PHONY: bare-guests

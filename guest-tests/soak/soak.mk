@@ -21,7 +21,8 @@ $(SOAK_ELF): $(SOAK_OBJECTS) $(BARE_OBJECTS)
 	$(say) "GUEST $@"
 	$(Q)$(BARE_CC) $(BARE_LDFLAGS) -o $@ $^
 
-$(SOAK_WATCH): $(wildcard $(SOAK_DIR)/host/*.[ch]) $(SOAK_DIR)/soak.mk | $(PACKAGES_TEST)
+$(SOAK_WATCH): $(wildcard $(SOAK_DIR)/host/*.[ch]) $(wildcard $(BARE_DIR)/host/child.[ch]) \
+		$(SOAK_DIR)/soak.mk | $(PACKAGES_TEST)
 	@mkdir -p $(@D)
 	$(say) "TEST $@"
 	$(Q)$(CC_TEST) -std=c11 -D_GNU_SOURCE -I. $(WARNINGS) -O2 -g -o $@ $(filter %.c,$^)

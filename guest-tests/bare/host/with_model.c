@@ -18,17 +18,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "guest-tests/bare/host/child.h"
+
 #define LINE_MAX_LEN 2048
 #define ARGUMENTS_MAX 64
 #define REQUEST "model: "
-#define STATUS_BROKEN 125
+#define STATUS_BROKEN CHILD_NOT_STARTED
 
 /* What the model prints, and where it is kept. */
 struct output {
@@ -45,23 +46,13 @@ static _Noreturn void broken(const char *what, const char *why)
 	exit(STATUS_BROKEN);
 }
 
-/* The child ends with this program, whatever ends that. */
 static pid_t start(char **argv, int in, int out, int err)
 {
-	pid_t pid = fork();
+	pid_t pid = child_start(argv, in, out, err);
 
 	if (pid < 0)
 		broken("fork", strerror(errno));
-	if (pid)
-		return pid;
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	signal(SIGPIPE, SIG_DFL);
-	if ((in >= 0 && dup2(in, STDIN_FILENO) < 0) || dup2(out, STDOUT_FILENO) < 0 ||
-	    (err >= 0 && dup2(err, STDERR_FILENO) < 0))
-		_exit(STATUS_BROKEN);
-	execvp(argv[0], argv);
-	fprintf(stderr, "FAIL with-model: %s: %s\n", argv[0], strerror(errno));
-	_exit(STATUS_BROKEN);
+	return pid;
 }
 
 /* --- the model --- */

@@ -16,7 +16,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/time.h>
@@ -24,6 +23,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "guest-tests/bare/host/child.h"
 #include "guest-tests/soak/host/watch.h"
 
 #define LINE_SIZE 65536
@@ -77,23 +77,13 @@ static int open_log(const struct watch *watch, const char *name)
 
 /* --- processes --- */
 
-/* The child ends with this program, whatever ends that. */
 static pid_t start(char **argv, int in, int out, int err)
 {
-	pid_t pid = fork();
+	pid_t pid = child_start(argv, in, out, err);
 
 	if (pid < 0)
 		broken("fork", strerror(errno));
-	if (pid)
-		return pid;
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	signal(SIGPIPE, SIG_DFL);
-	if (dup2(in, STDIN_FILENO) < 0 || dup2(out, STDOUT_FILENO) < 0 ||
-	    dup2(err, STDERR_FILENO) < 0)
-		_exit(1);
-	execvp(argv[0], argv);
-	fprintf(stderr, "FAIL soak: %s: %s\n", argv[0], strerror(errno));
-	_exit(1);
+	return pid;
 }
 
 static void await_ready(int fd)
