@@ -24,27 +24,12 @@ start_32:
 	movl $stack_top, %esp
 	movl %ebx, start_info
 	lgdt gdt_pointer
-	movl $pml4, %eax
-	movl %eax, %cr3
-	movl $0x20, %eax          /* PAE */
-	movl %eax, %cr4
-	movl $0xc0000080, %ecx    /* EFER */
-	rdmsr
-	orl $0x100, %eax          /* LME */
-	wrmsr
-	movl $0x80000011, %eax    /* PG, ET, PE */
-	movl %eax, %cr0
+	ENABLE_LONG_MODE
 	ljmp $SELECTOR_CODE, $start_64
 
 	.code64
 start_64:
-	movw $SELECTOR_DATA, %ax
-	movw %ax, %ds
-	movw %ax, %es
-	movw %ax, %ss
-	xorl %eax, %eax
-	movw %ax, %fs
-	movw %ax, %gs
+	LOAD_DATA_SEGMENTS
 	call bare_main
 1:	hlt
 	jmp 1b

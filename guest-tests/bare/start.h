@@ -13,4 +13,30 @@
 #define AP_COUNTS 0x9000
 #define AP_LONG_START 0xa000
 
+#ifdef __ASSEMBLER__
+/* To 64-bit mode, by a far jump afterwards: from protected mode, or from real mode at once. */
+.macro ENABLE_LONG_MODE
+	movl $pml4, %eax
+	movl %eax, %cr3
+	movl $0x20, %eax          /* PAE */
+	movl %eax, %cr4
+	movl $0xc0000080, %ecx    /* EFER */
+	rdmsr
+	orl $0x100, %eax          /* LME */
+	wrmsr
+	movl $0x80000011, %eax    /* PG, ET, PE */
+	movl %eax, %cr0
+.endm
+
+.macro LOAD_DATA_SEGMENTS
+	movw $SELECTOR_DATA, %ax
+	movw %ax, %ds
+	movw %ax, %es
+	movw %ax, %ss
+	xorl %eax, %eax
+	movw %ax, %fs
+	movw %ax, %gs
+.endm
+#endif
+
 #endif

@@ -16,16 +16,7 @@ ap_long:
 	xorw %ax, %ax
 	movw %ax, %ds
 	lgdtl HERE(ap_gdt_pointer)
-	movl $pml4, %eax
-	movl %eax, %cr3
-	movl $0x20, %eax          /* PAE */
-	movl %eax, %cr4
-	movl $0xc0000080, %ecx    /* EFER */
-	rdmsr
-	orl $0x100, %eax          /* LME */
-	wrmsr
-	movl $0x80000011, %eax    /* PG, ET, PE: from real mode at once */
-	movl %eax, %cr0
+	ENABLE_LONG_MODE
 	ljmpl $SELECTOR_CODE, $ap_start_64
 	.align 4
 ap_gdt_pointer:
@@ -36,13 +27,7 @@ ap_long_end:
 	.text
 	.code64
 ap_start_64:
-	movw $SELECTOR_DATA, %ax
-	movw %ax, %ds
-	movw %ax, %es
-	movw %ax, %ss
-	xorl %eax, %eax
-	movw %ax, %fs
-	movw %ax, %gs
+	LOAD_DATA_SEGMENTS
 	movq ap_stack, %rsp
 	call ap_main
 1:	cli
