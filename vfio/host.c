@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "vfio/sysfs.h"
 #include "vmm/base/bits.h"
 
 /* A sentence in the making: what does not fit is cut off. */
@@ -102,11 +103,6 @@ static void read_link_name(const char *dir, const char *name, char *ret_name, si
 	snprintf(ret_name, size, "%.*s", (int)size - 1, last ? last + 1 : target);
 }
 
-static void device_dir(const char *sysfs, const char *name, char ret_path[PATH_MAX])
-{
-	snprintf(ret_path, PATH_MAX, "%s/bus/pci/devices/%s", sysfs, name);
-}
-
 /* The number of the device's node: VFIO names its device "vfioN" below the PCI device, and the node
  * likewise. -1: VFIO has none (the driver is another, or Linux is older than 6.1). */
 static int read_node(const char *dir)
@@ -137,7 +133,7 @@ static void read_function(const char *sysfs, struct host_function *fn)
 	long number;
 
 	fn->group = fn->node = -1;
-	device_dir(sysfs, fn->name, path);
+	sysfs_device_dir(sysfs, fn->name, path);
 	fn->exists = access(path, F_OK) == 0;
 	if (!fn->exists)
 		return;
@@ -180,7 +176,7 @@ static int check_bridge(const char *sysfs, const struct host_slot *slot, const c
 	for (unsigned int i = 0; i < HOST_FUNCTIONS; i++) {
 		if (!slot->fn[i].exists)
 			continue;
-		device_dir(sysfs, slot->fn[i].name, path);
+		sysfs_device_dir(sysfs, slot->fn[i].name, path);
 		if (file_exists(path, "secondary_bus_number")) {
 			text_add(why, "%s is a PCI bridge, which cannot be passed: name a device "
 				 "behind it", slot->fn[i].name);
@@ -194,18 +190,10 @@ static int check_bridge(const char *sysfs, const struct host_slot *slot, const c
  * vfio_noiommu_group_alloc()); the guest could then write all of the host's memory. */
 static bool group_is_noiommu(const char *sysfs, int group)
 {
-	char path[PATH_MAX], name[32] = "";
-	FILE *file;
+	char dir[PATH_MAX], name[32];
 
-	snprintf(path, sizeof(path), "%s/kernel/iommu_groups/%d/name", sysfs, group);
-	file = fopen(path, "re");
-	if (!file)
-		return false;
-	if (!fgets(name, sizeof(name), file))
-		name[0] = '\0';
-	fclose(file);
-	name[strcspn(name, "\n")] = '\0';
-	return !strcmp(name, "vfio-noiommu");
+	snprintf(dir, sizeof(dir), "%s/kernel/iommu_groups/%d", sysfs, group);
+	return sysfs_read_line(dir, "name", name, sizeof(name)) && !strcmp(name, "vfio-noiommu");
 }
 
 static int check_iommu(const char *sysfs, const struct host_slot *slot, const char *bdf,

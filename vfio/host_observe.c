@@ -11,32 +11,14 @@
 
 #include "vfio/backend.h"
 #include "vfio/host.h"
-
-/* The first line of dir/name; false when there is none. */
-static bool read_line(const char *dir, const char *name, char *ret_line, size_t size)
-{
-	char path[PATH_MAX];
-	bool has_line;
-	FILE *file;
-
-	if (snprintf(path, sizeof(path), "%s/%s", dir, name) >= (int)sizeof(path))
-		return false;
-	file = fopen(path, "re");
-	if (!file)
-		return false;
-	has_line = fgets(ret_line, (int)size, file);
-	fclose(file);
-	if (has_line)
-		ret_line[strcspn(ret_line, "\n")] = '\0';
-	return has_line;
-}
+#include "vfio/sysfs.h"
 
 static bool read_number(const char *dir, const char *name, uint64_t *ret_number)
 {
 	char line[32], *end;
 	unsigned long long number;
 
-	if (!read_line(dir, name, line, sizeof(line)))
+	if (!sysfs_read_line(dir, name, line, sizeof(line)))
 		return false;
 	errno = 0;
 	number = strtoull(line, &end, 10);
@@ -46,11 +28,6 @@ static bool read_number(const char *dir, const char *name, uint64_t *ret_number)
 	return true;
 }
 
-static bool device_dir(const char *sysfs, const char *name, char ret_dir[PATH_MAX])
-{
-	return snprintf(ret_dir, PATH_MAX, "%s/bus/pci/devices/%s", sysfs, name) < PATH_MAX;
-}
-
 int host_observe(const char *sysfs, const char *name, struct vfio_observation *ret_observation)
 {
 	struct vfio_observation seen = {.power_state = "unknown"};
@@ -58,11 +35,11 @@ int host_observe(const char *sysfs, const char *name, struct vfio_observation *r
 	uint64_t suspended_ms = 0;
 
 	/* Every PCI device has run-time power management; what lacks the file is no device. */
-	if (!device_dir(sysfs, name, dir) ||
-	    !read_line(dir, "power/runtime_status", status, sizeof(status)))
+	if (!sysfs_device_dir(sysfs, name, dir) ||
+	    !sysfs_read_line(dir, "power/runtime_status", status, sizeof(status)))
 		return -ENOTSUP;
 	seen.suspended = !strcmp(status, "suspended");
-	read_line(dir, "power_state", seen.power_state, sizeof(seen.power_state));
+	sysfs_read_line(dir, "power_state", seen.power_state, sizeof(seen.power_state));
 	if (read_number(dir, "power/runtime_suspended_time", &suspended_ms))
 		seen.suspended_us = suspended_ms * 1000;
 	/* An empty line: wake-up is not enabled for the device. */
@@ -77,13 +54,14 @@ bool host_is_external(const char *sysfs, const char *name)
 {
 	char dir[PATH_MAX], real[PATH_MAX], *last;
 
-	if (!device_dir(sysfs, name, dir) || !realpath(dir, real))
+	if (!sysfs_device_dir(sysfs, name, dir) || !realpath(dir, real))
 		return false;
 	/* From the device up to the root: bridges are named as devices, "0000:00:1c.0". */
 	while ((last = strrchr(real, '/')) && host_parse_bdf(last + 1, (char[16]){0})) {
 		char line[16];
 
-		if (read_line(real, "removable", line, sizeof(line)) && !strcmp(line, "removable"))
+		if (sysfs_read_line(real, "removable", line, sizeof(line)) &&
+		    !strcmp(line, "removable"))
 			return true;
 		*last = '\0';
 	}
@@ -95,5 +73,5 @@ bool host_idle_d3_disabled(const char *sysfs)
 	char dir[PATH_MAX], line[8];
 
 	return snprintf(dir, sizeof(dir), "%s/module/vfio_pci/parameters", sysfs) < PATH_MAX &&
-	       read_line(dir, "disable_idle_d3", line, sizeof(line)) && !strcmp(line, "Y");
+	       sysfs_read_line(dir, "disable_idle_d3", line, sizeof(line)) && !strcmp(line, "Y");
 }
