@@ -208,7 +208,7 @@ static void finish_entry(struct power *power, struct power_actions *actions)
 	for (unsigned int i = 0; i < POWER_FUNCTIONS; i++) {
 		struct power_function *fn = &power->fn[i];
 
-		if (!fn->exists || fn->state == POWER_LOST)
+		if (!may_take_part(power, i))
 			continue;
 		if (refused) {
 			fn->state = POWER_REFUSED;

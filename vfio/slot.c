@@ -18,7 +18,7 @@
 #include "vmm/base/bits.h"
 #include "vmm/base/log.h"
 
-static int explain(int error, char *ret_why, size_t why_size, const char *name, const char *what)
+int slot_explain(int error, char *ret_why, size_t why_size, const char *name, const char *what)
 {
 	snprintf(ret_why, why_size, "vfio %s: %s: %s", name, what, strerror(-error));
 	return error;
@@ -39,15 +39,16 @@ static int plug_port(struct vfio_slot *slot, const struct vfio_machine *machine,
 
 	slot->port = root_port_create(&config);
 	if (!slot->port)
-		return explain(-ENOMEM, ret_why, why_size, slot->name, "root port");
+		return slot_explain(-ENOMEM, ret_why, why_size, slot->name, "root port");
 	error = pci_host_add(machine->pci, root_port_pci(slot->port), NULL,
 			     PCI_DEVFN(slot->index + 1, 0));
 	if (error)
-		return explain(error, ret_why, why_size, slot->name, "root port");
+		return slot_explain(error, ret_why, why_size, slot->name, "root port");
 	slot->controller = slot_power_create(machine->mmio, slot->index, vfio_slot_request_power,
 					     slot);
 	if (!slot->controller)
-		return explain(-ENOMEM, ret_why, why_size, slot->name, "slot power controller");
+		return slot_explain(-ENOMEM, ret_why, why_size, slot->name,
+				    "slot power controller");
 	slot->pm = machine->pm;
 	return 0;
 }
@@ -115,11 +116,6 @@ void vfio_slot_info(const struct vfio_slot *slot, struct vfio_slot_info *ret_inf
 	for (unsigned int i = 0; i < HOST_FUNCTIONS; i++)
 		if (slot->fn[i].function)
 			ret_info->functions |= (uint8_t)(1U << i);
-}
-
-const struct policy *vfio_slot_policy(const struct vfio_slot *slot)
-{
-	return &slot->policy;
 }
 
 bool vfio_slot_drop_windows(struct vfio_slot *slot)

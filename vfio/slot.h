@@ -95,6 +95,9 @@ int vfio_slot_build(const char *name, const char *sysfs, const struct vfio_slot_
 		    struct vfio_backend *const backend[HOST_FUNCTIONS],
 		    struct vfio_slot **ret_slot, char *ret_why, size_t why_size);
 
+/* A sentence for `ret_why`: `what` of `name` failed with `error` (negative errno). Returns that. */
+int slot_explain(int error, char *ret_why, size_t why_size, const char *name, const char *what);
+
 /* --- slot_actions.c: the power thread's, or the main thread's while it does not run --- */
 
 /* Gives one event to the machine, and then every result, until it is idle again. */

@@ -19,10 +19,6 @@
 
 #define DETAIL_MAX 320
 
-#ifndef RWF_NOWAIT /* musl has none */
-#define RWF_NOWAIT 0x8 /* linux/fs.h */
-#endif
-
 void slot_set_timer(int fd, uint64_t ms)
 {
 	const struct itimerspec when = {

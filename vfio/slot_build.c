@@ -20,12 +20,6 @@
 #define SYSFS "/sys"
 #define NAME_KEPT 24 /* of a path, in names */
 
-static int explain(int error, char *ret_why, size_t why_size, const char *name, const char *what)
-{
-	snprintf(ret_why, why_size, "vfio %s: %s: %s", name, what, strerror(-error));
-	return error;
-}
-
 static struct vfio_slot *slot_alloc(const char *name, const struct vfio_slot_config *config,
 				    unsigned int index)
 {
@@ -127,7 +121,7 @@ static int reset_all(const struct vfio_slot *slot,
 			continue;
 		if (slot->policy.reset == POLICY_RESET_BUS) {
 			error = backend[i]->ops->slot_reset(backend[i]);
-			return error ? explain(error, ret_why, why_size, slot->name,
+			return error ? slot_explain(error, ret_why, why_size, slot->name,
 					       "the hot reset of the slot failed") : 0;
 		}
 		if (slot->policy.reset != POLICY_RESET_FLR ||
@@ -135,7 +129,7 @@ static int reset_all(const struct vfio_slot *slot,
 			continue;
 		error = backend[i]->ops->reset(backend[i]);
 		if (error)
-			explain(error, ret_why, why_size, backend[i]->name,
+			slot_explain(error, ret_why, why_size, backend[i]->name,
 				"the function reset failed");
 	}
 	return error;
@@ -155,7 +149,7 @@ static int add_function(struct vfio_slot *slot, unsigned int i, struct vfio_back
 	for (unsigned int kind = 0; kind < SLOT_SIGNALS; kind++) {
 		fn->signal_fd[kind] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 		if (fn->signal_fd[kind] < 0)
-			return explain(-errno, ret_why, why_size, backend->name, "eventfd");
+			return slot_explain(-errno, ret_why, why_size, backend->name, "eventfd");
 	}
 	return vfio_function_create(backend, i, multifunction, &listener, &fn->function, ret_why,
 				    why_size);
@@ -256,11 +250,11 @@ int vfio_slot_build(const char *name, const char *sysfs, const struct vfio_slot_
 
 	memcpy(own, backend, sizeof(own));
 	if (!slot)
-		error = explain(-ENOMEM, ret_why, why_size, name, "slot");
+		error = slot_explain(-ENOMEM, ret_why, why_size, name, "slot");
 	else if (slot->command_fd < 0 || slot->timer_fd < 0 || slot->hold_fd < 0)
-		error = explain(-EMFILE, ret_why, why_size, name, "eventfd or timerfd");
+		error = slot_explain(-EMFILE, ret_why, why_size, name, "eventfd or timerfd");
 	else if (inject_faults(own, config->inject_entry_error))
-		error = explain(-ENOMEM, ret_why, why_size, name, "fault injection");
+		error = slot_explain(-ENOMEM, ret_why, why_size, name, "fault injection");
 	if (!error)
 		error = build(slot, sysfs, quirks, own, ret_why, why_size);
 	if (error) {

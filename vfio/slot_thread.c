@@ -39,46 +39,54 @@ static void feed(struct vfio_slot *slot, enum power_event_type type, unsigned in
 
 /* --- commands --- */
 
+/* `slot->commands` may be changed between these two; then the thread is told. */
+static void begin_command(struct vfio_slot *slot)
+{
+	pthread_mutex_lock(&slot->lock);
+}
+
+static void end_command(struct vfio_slot *slot)
+{
+	signal_fd(slot->command_fd);
+	pthread_mutex_unlock(&slot->lock);
+}
+
 void vfio_slot_request_power(void *opaque, bool on)
 {
 	struct vfio_slot *slot = opaque;
 
 	(void)on; /* what counts is what is wanted when the thread gets to it */
-	pthread_mutex_lock(&slot->lock);
+	begin_command(slot);
 	slot->commands.power = true;
-	signal_fd(slot->command_fd);
-	pthread_mutex_unlock(&slot->lock);
+	end_command(slot);
 }
 
 void vfio_slot_ejected(void *opaque)
 {
 	struct vfio_slot *slot = opaque;
 
-	pthread_mutex_lock(&slot->lock);
+	begin_command(slot);
 	slot->commands.eject = true;
-	signal_fd(slot->command_fd);
-	pthread_mutex_unlock(&slot->lock);
+	end_command(slot);
 }
 
 void vfio_slot_host_error(void *opaque, unsigned int fn, int error)
 {
 	struct vfio_slot *slot = opaque;
 
-	pthread_mutex_lock(&slot->lock);
+	begin_command(slot);
 	slot->commands.host_errors |= (uint8_t)(1U << fn);
 	slot->commands.host_error[fn] = error;
-	signal_fd(slot->command_fd);
-	pthread_mutex_unlock(&slot->lock);
+	end_command(slot);
 }
 
 void vfio_slot_pme_cleared(void *opaque, unsigned int fn)
 {
 	struct vfio_slot *slot = opaque;
 
-	pthread_mutex_lock(&slot->lock);
+	begin_command(slot);
 	slot->commands.pme_cleared |= (uint8_t)(1U << fn);
-	signal_fd(slot->command_fd);
-	pthread_mutex_unlock(&slot->lock);
+	end_command(slot);
 }
 
 static void stop_timers(const struct vfio_slot *slot)
@@ -96,18 +104,22 @@ static void start_anew(struct vfio_slot *slot)
 	slot_power_reset(slot->controller);
 }
 
+static void give_back(struct vfio_slot *slot)
+{
+	stop_timers(slot);
+	feed(slot, POWER_EV_REMOVE, 0, 0);
+}
+
 /* The guest switched the hot-plug slot off. If the host waits for the card it gets it back; else
  * this is the guest's way to a card in its first state. After a removal it is a matter of form. */
 static void serve_eject(struct vfio_slot *slot)
 {
 	const struct power_function *first = &slot->power.fn[0];
 
-	if (slot->asked_at) {
-		stop_timers(slot);
-		feed(slot, POWER_EV_REMOVE, 0, 0);
-	} else if (first->exists && first->state != POWER_LOST) {
+	if (slot->asked_at)
+		give_back(slot);
+	else if (first->exists && first->state != POWER_LOST)
 		start_anew(slot);
-	}
 }
 
 static void serve_power(struct vfio_slot *slot)
@@ -239,8 +251,7 @@ static void on_request(struct vfio_slot *slot, unsigned int fn)
 	if (is_out_of_use(slot)) {
 		slot_emit(slot, fn, "unplug-request", "the host wants the device back, which the "
 						      "guest does not use");
-		stop_timers(slot);
-		feed(slot, POWER_EV_REMOVE, 0, 0);
+		give_back(slot);
 		return;
 	}
 	if (slot->asked_at && now - slot->asked_at < ASK_AGAIN_US)

@@ -84,9 +84,6 @@ int vfio_slot_plug(struct vfio_slot *slot, const struct vfio_machine *machine, c
 
 void vfio_slot_info(const struct vfio_slot *slot, struct vfio_slot_info *ret_info);
 
-/* What was decided for the slot; valid after vfio_slot_create(). */
-const struct policy *vfio_slot_policy(const struct vfio_slot *slot);
-
 /* Starts the power thread; before the first vCPU runs. 0 or negative errno. */
 int vfio_slot_start(struct vfio_slot *slot);
 

@@ -200,20 +200,21 @@ static int create_devices(struct machine *m)
 	return 0;
 }
 
-/* Before the first CPU runs, and again before the groups or devices close. */
-static void tell_kvm_of_vfio(struct machine *m, bool on)
+/* Before the first CPU runs. */
+static void tell_kvm_of_vfio(struct machine *m)
 {
 	int fd, error;
 
 	for (unsigned int i = 0; vfio_container_file(m->container, i, &fd); i++) {
-		error = kvm_set_vfio_file(&m->kvm, fd, on);
-		if (error && on)
+		error = kvm_set_vfio_file(&m->kvm, fd, true);
+		if (error)
 			log_warn("KVM does not take VFIO file %u: %s; memory types of the guest "
 				 "may not be honoured, ignoring", i, strerror(-error));
 	}
 }
 
-/* On the slot's thread, when the host gets a card back: KVM must not keep its file open. */
+/* A group or device closes: at the end, or on the slot's thread when the host gets a card back. KVM
+ * must not keep its file open. */
 static void on_vfio_closing(void *opaque, int fd)
 {
 	struct machine *machine = opaque;
@@ -244,7 +245,7 @@ static int create_slots(struct machine *m, char *why, size_t why_size)
 	quirks_destroy(quirks);
 	if (error)
 		return error;
-	tell_kvm_of_vfio(m, true);
+	tell_kvm_of_vfio(m);
 	return 0;
 }
 
@@ -397,8 +398,6 @@ void machine_destroy(struct machine *machine)
 	if (!machine)
 		return;
 	vcpus_destroy(machine->vcpus);
-	if (machine->container)
-		tell_kvm_of_vfio(machine, false);
 	for (unsigned int i = machine->options->slots; i-- > 0;)
 		vfio_slot_destroy(machine->slot[i]);
 	vfio_container_destroy(machine->container);
