@@ -4,13 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#define JSMN_STATIC
-#define JSMN_STRICT
-#define JSMN_PARENT_LINKS
-#include <jsmn.h>
-
 #include "vfio/abi.h"
 #include "vmm/base/bits.h"
+#include "vmm/base/json_read.h"
 
 #define TOKENS_MAX 128
 #define ERRNO_LAST EHWPOISON /* of Linux on x86 */
@@ -67,39 +63,6 @@ size_t vfio_user_version_fill(struct vfio_user_version *version)
 	return offsetof(struct vfio_user_version, json) + (size_t)len + 1;
 }
 
-/* The value of member `name` of object number `object`, 0: none (that is the outermost one). */
-static unsigned int json_member(const char *json, const jsmntok_t *tokens, unsigned int count,
-				unsigned int object, const char *name)
-{
-	for (unsigned int i = object + 1; i + 1 < count; i++) {
-		size_t len = (size_t)(tokens[i].end - tokens[i].start);
-
-		if (tokens[i].parent == (int)object && tokens[i].type == JSMN_STRING &&
-		    tokens[i + 1].parent == (int)i && strlen(name) == len &&
-		    !memcmp(json + tokens[i].start, name, len))
-			return i + 1;
-	}
-	return 0;
-}
-
-/* A whole number; those beyond `max` are `max`. -EPROTO for all else. */
-static int json_number(const char *json, const jsmntok_t *token, uint32_t max, uint32_t *ret_value)
-{
-	uint64_t value = 0;
-
-	if (token->type != JSMN_PRIMITIVE || token->start == token->end)
-		return -EPROTO;
-	for (int i = token->start; i < token->end; i++) {
-		if (json[i] < '0' || json[i] > '9')
-			return -EPROTO;
-		value = value * 10 + (uint64_t)(json[i] - '0');
-		if (value > max)
-			value = max;
-	}
-	*ret_value = (uint32_t)value;
-	return 0;
-}
-
 static int parse_capabilities(const char *json, size_t len, struct vfio_user_limits *limits)
 {
 	const struct {
@@ -110,25 +73,27 @@ static int parse_capabilities(const char *json, size_t len, struct vfio_user_lim
 		{"max_data_xfer_size", VFIO_USER_DATA_MAX, &limits->data},
 	};
 	jsmntok_t tokens[TOKENS_MAX];
-	jsmn_parser parser;
-	unsigned int caps, at;
-	int count, r = 0;
+	struct json_doc doc;
+	unsigned int caps;
 
-	jsmn_init(&parser);
-	count = jsmn_parse(&parser, json, len, tokens, TOKENS_MAX);
-	if (count < 1 || tokens[0].type != JSMN_OBJECT)
+	if (json_parse(json, len, tokens, TOKENS_MAX, &doc) || tokens[0].type != JSMN_OBJECT)
 		return -EPROTO;
-	caps = json_member(json, tokens, (unsigned int)count, 0, "capabilities");
+	caps = json_member(&doc, 0, "capabilities");
 	if (!caps)
 		return 0;
 	if (tokens[caps].type != JSMN_OBJECT)
 		return -EPROTO;
-	for (unsigned int i = 0; i < ARRAY_SIZE(numbers) && r == 0; i++) {
-		at = json_member(json, tokens, (unsigned int)count, caps, numbers[i].name);
-		if (at)
-			r = json_number(json, &tokens[at], numbers[i].max, numbers[i].value);
+	for (unsigned int i = 0; i < ARRAY_SIZE(numbers); i++) {
+		unsigned int at = json_member(&doc, caps, numbers[i].name);
+		uint64_t number;
+
+		if (!at)
+			continue;
+		if (!json_get_number(&doc, at, numbers[i].max, &number))
+			return -EPROTO;
+		*numbers[i].value = (uint32_t)number;
 	}
-	return r;
+	return 0;
 }
 
 int vfio_user_version_parse(const struct vfio_user_version *reply, size_t size,

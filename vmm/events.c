@@ -12,6 +12,7 @@
 
 #include "vmm/base/bits.h"
 #include "vmm/base/clock.h"
+#include "vmm/base/json.h"
 #include "vmm/base/log.h"
 
 #define LINE_MAX_BYTES 1024
@@ -42,54 +43,17 @@ static void put(struct line *line, const char *fmt, ...)
 		line->len += (size_t)len < room ? (size_t)len : room - 1;
 }
 
-/* Bytes of the UTF-8 character at `text`, 0 when there is none (Unicode 15.0, table 3-7). */
-static unsigned int utf8_length(const char *text)
-{
-	static const struct {
-		uint8_t first, last; /* byte 0 */
-		uint8_t low, high;   /* byte 1; those after it are 0x80 to 0xbf */
-		unsigned int len;
-	} forms[] = {
-		{0x01, 0x7f, 0x00, 0xff, 1}, {0xc2, 0xdf, 0x80, 0xbf, 2},
-		{0xe0, 0xe0, 0xa0, 0xbf, 3}, {0xe1, 0xec, 0x80, 0xbf, 3},
-		{0xed, 0xed, 0x80, 0x9f, 3}, {0xee, 0xef, 0x80, 0xbf, 3},
-		{0xf0, 0xf0, 0x90, 0xbf, 4}, {0xf1, 0xf3, 0x80, 0xbf, 4},
-		{0xf4, 0xf4, 0x80, 0x8f, 4},
-	};
-	const uint8_t *byte = (const uint8_t *)text;
-	unsigned int form = 0;
-
-	while (form < ARRAY_SIZE(forms) && byte[0] > forms[form].last)
-		form++;
-	if (form == ARRAY_SIZE(forms) || byte[0] < forms[form].first)
-		return 0;
-	if (forms[form].len > 1 && (byte[1] < forms[form].low || byte[1] > forms[form].high))
-		return 0;
-	for (unsigned int i = 2; i < forms[form].len; i++)
-		if ((byte[i] & 0xc0) != 0x80)
-			return 0;
-	return forms[form].len;
-}
-
-/* RFC 8259, section 7 Strings: quote, backslash and control characters are escaped. What is not
- * UTF-8 (the name of a file may be anything) becomes U+FFFD. */
+/* What does not fit is cut off, so that the rest of the line has its room. */
 static void put_string(struct line *line, const char *key, const char *value)
 {
-	unsigned int len;
+	char escaped[JSON_ESCAPED_MAX];
 
 	if (!value)
 		return;
 	put(line, ",\"%s\":\"", key);
-	for (const char *p = value; *p && line->len < sizeof(line->text) - 32; p += len ? len : 1) {
-		len = utf8_length(p);
-		if (*p == '"' || *p == '\\')
-			put(line, "\\%c", *p);
-		else if ((unsigned char)*p < 0x20)
-			put(line, "\\u%04x", (unsigned int)*p);
-		else if (len)
-			put(line, "%.*s", (int)len, p);
-		else
-			put(line, "\\ufffd");
+	while (*value && line->len < sizeof(line->text) - 32) {
+		value += json_escape(value, escaped);
+		put(line, "%s", escaped);
 	}
 	put(line, "\"");
 }
