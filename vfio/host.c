@@ -89,20 +89,6 @@ static bool file_exists(const char *dir, const char *name)
 	       access(path, F_OK) == 0;
 }
 
-/* The last part of what the link dir/name points at; "" when there is no such link. */
-static void read_link_name(const char *dir, const char *name, char *ret_name, size_t size)
-{
-	char path[PATH_MAX], target[PATH_MAX];
-	const char *last;
-	ssize_t len = -1;
-
-	if (snprintf(path, sizeof(path), "%s/%s", dir, name) < (int)sizeof(path))
-		len = readlink(path, target, sizeof(target) - 1);
-	target[len > 0 ? len : 0] = '\0';
-	last = strrchr(target, '/');
-	snprintf(ret_name, size, "%.*s", (int)size - 1, last ? last + 1 : target);
-}
-
 /* The number of the device's node: VFIO names its device "vfioN" below the PCI device, and the node
  * likewise. -1: VFIO has none (the driver is another, or Linux is older than 6.1). */
 static int read_node(const char *dir)
@@ -137,8 +123,8 @@ static void read_function(const char *sysfs, struct host_function *fn)
 	fn->exists = access(path, F_OK) == 0;
 	if (!fn->exists)
 		return;
-	read_link_name(path, "driver", fn->driver, sizeof(fn->driver));
-	read_link_name(path, "iommu_group", group, sizeof(group));
+	sysfs_link_name(path, "driver", fn->driver, sizeof(fn->driver));
+	sysfs_link_name(path, "iommu_group", group, sizeof(group));
 	number = strtol(group, &end, 10);
 	if (end != group && !*end && number >= 0 && number <= INT_MAX)
 		fn->group = (int)number;
@@ -284,7 +270,7 @@ static void add_member(struct group_text *group, const char *group_dir, const ch
 
 	if (snprintf(dir, sizeof(dir), "%s/%s", group_dir, name) >= (int)sizeof(dir))
 		return;
-	read_link_name(dir, "driver", driver, sizeof(driver));
+	sysfs_link_name(dir, "driver", driver, sizeof(driver));
 	list = keeps_viable(dir, driver) ? &group->good : &group->bad;
 	snprintf(member, sizeof(member), "%s (%s)", name, driver[0] ? driver : "no driver");
 	if (add_to_list(list, member) && list == &group->bad)

@@ -13,21 +13,6 @@
 #include "vfio/host.h"
 #include "vfio/sysfs.h"
 
-static bool read_number(const char *dir, const char *name, uint64_t *ret_number)
-{
-	char line[32], *end;
-	unsigned long long number;
-
-	if (!sysfs_read_line(dir, name, line, sizeof(line)))
-		return false;
-	errno = 0;
-	number = strtoull(line, &end, 10);
-	if (end == line || *end || errno)
-		return false;
-	*ret_number = number;
-	return true;
-}
-
 int host_observe(const char *sysfs, const char *name, struct vfio_observation *ret_observation)
 {
 	struct vfio_observation seen = {.power_state = "unknown"};
@@ -40,10 +25,10 @@ int host_observe(const char *sysfs, const char *name, struct vfio_observation *r
 		return -ENOTSUP;
 	seen.suspended = !strcmp(status, "suspended");
 	sysfs_read_line(dir, "power_state", seen.power_state, sizeof(seen.power_state));
-	if (read_number(dir, "power/runtime_suspended_time", &suspended_ms))
+	if (sysfs_read_number(dir, "power/runtime_suspended_time", &suspended_ms))
 		seen.suspended_us = suspended_ms * 1000;
 	/* An empty line: wake-up is not enabled for the device. */
-	seen.counts_wakeups = read_number(dir, "power/wakeup_active_count", &seen.wakeups);
+	seen.counts_wakeups = sysfs_read_number(dir, "power/wakeup_active_count", &seen.wakeups);
 	*ret_observation = seen;
 	return 0;
 }
