@@ -3,7 +3,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <getopt.h>
-#include <limits.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,28 +46,6 @@ static const char help[] =
 	"The terminal is the guest's first serial port (ttyS0). Ctrl-A x ends the guest.\n"
 	"Exit status: 0 the guest powered off, 1 a failure, 2 wrong usage.\n"
 	"Devices must be bound to vfio-pci first; see README.md.\n";
-
-enum option_id {
-	OPT_GPU = 1, OPT_KERNEL, OPT_INITRD, OPT_APPEND, OPT_MEMORY, OPT_CPUS, OPT_EVENTS,
-	OPT_QUIRKS, OPT_VFIO_BACKEND, OPT_NO_REBOOT, OPT_DEBUG_EXIT, OPT_HELP, OPT_VERSION,
-};
-
-static const struct option long_options[] = {
-	{"gpu", required_argument, NULL, OPT_GPU},
-	{"kernel", required_argument, NULL, OPT_KERNEL},
-	{"initrd", required_argument, NULL, OPT_INITRD},
-	{"append", required_argument, NULL, OPT_APPEND},
-	{"memory", required_argument, NULL, OPT_MEMORY},
-	{"cpus", required_argument, NULL, OPT_CPUS},
-	{"events", required_argument, NULL, OPT_EVENTS},
-	{"quirks", required_argument, NULL, OPT_QUIRKS},
-	{"vfio-backend", required_argument, NULL, OPT_VFIO_BACKEND},
-	{"no-reboot", no_argument, NULL, OPT_NO_REBOOT},
-	{"debug-exit", no_argument, NULL, OPT_DEBUG_EXIT},
-	{"help", no_argument, NULL, OPT_HELP},
-	{"version", no_argument, NULL, OPT_VERSION},
-	{NULL, 0, NULL, 0},
-};
 
 struct why {
 	char *text;
@@ -193,46 +171,65 @@ static int set_kernel(struct options *options, const char *path, struct why why)
 	return -EINVAL;
 }
 
-static int set_option(struct options *options, int id, const char *value, struct why why)
+static int set_initrd(struct options *options, const char *value, struct why why)
 {
-	switch (id) {
-	case OPT_GPU:
-		return add_slot(options, value, why);
-	case OPT_KERNEL:
-		return set_kernel(options, value, why);
-	case OPT_INITRD:
-		options->initrd = value;
-		return 0;
-	case OPT_APPEND:
-		options->append = value;
-		return 0;
-	case OPT_MEMORY:
-		return set_memory(options, value, why);
-	case OPT_CPUS:
-		return set_cpus(options, value, why);
-	case OPT_EVENTS:
-		options->events = value;
-		return 0;
-	case OPT_QUIRKS:
-		options->quirks = value;
-		return 0;
-	case OPT_VFIO_BACKEND:
-		return set_vfio_backend(options, value, why);
-	case OPT_NO_REBOOT:
-		options->no_reboot = true;
-		return 0;
-	case OPT_DEBUG_EXIT:
-		options->debug_exit = true;
-		return 0;
-	case OPT_HELP:
-		options->help = true;
-		return 0;
-	case OPT_VERSION:
-		options->version = true;
-		return 0;
-	default:
-		return -EINVAL;
-	}
+	(void)why;
+	options->initrd = value;
+	return 0;
+}
+
+static int set_append(struct options *options, const char *value, struct why why)
+{
+	(void)why;
+	options->append = value;
+	return 0;
+}
+
+static int set_events(struct options *options, const char *value, struct why why)
+{
+	(void)why;
+	options->events = value;
+	return 0;
+}
+
+static int set_quirks(struct options *options, const char *value, struct why why)
+{
+	(void)why;
+	options->quirks = value;
+	return 0;
+}
+
+/* Every option, once: a flag of struct options, or a setter that takes the value. */
+static const struct spec {
+	const char *name;
+	int (*set)(struct options *options, const char *value, struct why why);
+	size_t flag; /* offset of a bool, where there is no setter */
+} specs[] = {
+	{"gpu", add_slot, 0},
+	{"kernel", set_kernel, 0},
+	{"initrd", set_initrd, 0},
+	{"append", set_append, 0},
+	{"memory", set_memory, 0},
+	{"cpus", set_cpus, 0},
+	{"events", set_events, 0},
+	{"quirks", set_quirks, 0},
+	{"vfio-backend", set_vfio_backend, 0},
+	{"no-reboot", NULL, offsetof(struct options, no_reboot)},
+	{"debug-exit", NULL, offsetof(struct options, debug_exit)},
+	{"help", NULL, offsetof(struct options, help)},
+	{"version", NULL, offsetof(struct options, version)},
+};
+
+/* getopt's number of specs[0]; letters, which are no options here, are below it. */
+#define SPEC_FIRST 256
+
+static int set_option(struct options *options, const struct spec *spec, const char *value,
+		      struct why why)
+{
+	if (spec->set)
+		return spec->set(options, value, why);
+	*((bool *)((char *)options + spec->flag)) = true;
+	return 0;
 }
 
 /* After getopt_long() gave `id`. In a cluster of letters `arg` is not the one meant. */
@@ -242,16 +239,29 @@ static void refuse_option(const char *arg, int id, struct why why)
 			    : optopt    ? "takes no value"
 					: "unknown option";
 
-	if (id == '?' && optopt > OPT_VERSION)
+	if (id == '?' && optopt && optopt < SPEC_FIRST)
 		snprintf(why.text, why.size, "-%c: unknown option; try --help", optopt);
 	else
 		snprintf(why.text, why.size, "%s: %s; try --help", arg, problem);
 }
 
+static void fill_long_options(struct option ret_options[ARRAY_SIZE(specs) + 1])
+{
+	for (size_t i = 0; i < ARRAY_SIZE(specs); i++)
+		ret_options[i] = (struct option){
+			.name = specs[i].name,
+			.has_arg = specs[i].set ? required_argument : no_argument,
+			.val = SPEC_FIRST + (int)i,
+		};
+	ret_options[ARRAY_SIZE(specs)] = (struct option){.name = NULL};
+}
+
 static int parse_options(int argc, char *const argv[], struct options *options, struct why why)
 {
+	struct option long_options[ARRAY_SIZE(specs) + 1];
 	int id;
 
+	fill_long_options(long_options);
 	opterr = 0;
 	optind = 1;
 	/* ':' first: a missing argument is told from an unknown option. */
@@ -260,7 +270,7 @@ static int parse_options(int argc, char *const argv[], struct options *options, 
 			refuse_option(argv[optind - 1], id, why);
 			return -EINVAL;
 		}
-		if (set_option(options, id, optarg, why))
+		if (set_option(options, &specs[id - SPEC_FIRST], optarg, why))
 			return -EINVAL;
 	}
 	for (; optind < argc; optind++)
