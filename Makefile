@@ -20,7 +20,7 @@ CFLAGS_OWN := -std=c11 $(WARNINGS) -fno-common -ffunction-sections -fdata-sectio
 LDFLAGS_OWN := -static -Wl,--gc-sections
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=undefined
 
-SOURCES := $(sort $(wildcard vmm/base/*.c vmm/*.c devices/*.c vfio/*.c acpi/*.c))
+SOURCES := $(sort $(wildcard vmm/base/*.c vmm/*.c devices/*.c vfio/*.c acpi/*.c tools/*.c))
 OBJECTS := $(SOURCES:%.c=$(BUILD)/%.o)
 CLANG_OBJECTS := $(SOURCES:%.c=$(BUILD)/clang/%.o)
 

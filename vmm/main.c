@@ -9,6 +9,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "tools/tools.h"
 #include "vmm/base/log.h"
 #include "vmm/events.h"
 #include "vmm/machine.h"
@@ -55,14 +56,6 @@ static void open_standard_files(void)
 			_exit(EXIT_FAILED);
 }
 
-static int say(const char *text)
-{
-	if (fputs(text, stdout) >= 0 && !fflush(stdout))
-		return EXIT_OK;
-	log_err("standard output: %s", strerror(errno));
-	return EXIT_FAILED;
-}
-
 static int run(const struct options *options)
 {
 	struct machine *machine;
@@ -86,12 +79,32 @@ static int run(const struct options *options)
 	return status;
 }
 
+/* The command that the first word names, NULL: none, so a guest is to be run. */
+static tool_fn find_tool(const char *word)
+{
+	static const struct {
+		const char *name;
+		tool_fn run;
+	} tools[] = {
+		{NULL, NULL},
+	};
+
+	for (unsigned int i = 0; word && tools[i].name; i++)
+		if (!strcmp(tools[i].name, word))
+			return tools[i].run;
+	return NULL;
+}
+
 int main(int argc, char *argv[])
 {
+	static const char version[] = "minivmm " MINIVMM_VERSION "\n";
+	tool_fn tool = find_tool(argc > 1 ? argv[1] : NULL);
 	struct options options;
 	char why[WHY_SIZE];
 
 	open_standard_files();
+	if (tool)
+		return tool(argc - 1, argv + 1);
 	prepare_signals();
 	raise_file_limit();
 	if (options_parse(argc, argv, &options, why, sizeof(why))) {
@@ -99,8 +112,8 @@ int main(int argc, char *argv[])
 		return EXIT_USAGE;
 	}
 	if (options.help)
-		return say(options_help());
+		return tool_say(options_help(), strlen(options_help()));
 	if (options.version)
-		return say("minivmm " MINIVMM_VERSION "\n");
+		return tool_say(version, strlen(version));
 	return run(&options);
 }
