@@ -580,7 +580,7 @@ static const struct {
 	{ 0x8c, 4, 0x0000000e },
 	{ 0x90, 2, 3 },
 	/* MSI-X: 8 vectors in BAR5 */
-	{ 0xa0, 4, 0x0007b011 },
+	{ 0xa0, 4, 0x002fb011 },
 	{ 0xa4, 4, 0x1005 },
 	{ 0xa8, 4, 0x2005 },
 	/* vendor-specific, 16 bytes */
@@ -615,7 +615,7 @@ struct fake_backend *fake_backend_create_gpu(const char *name, bool nvidia)
 	fake_backend_add_region(fake, VFIO_PCI_ROM_REGION_INDEX, 64 * KIB, 0, false);
 	fake->irq[VFIO_PCI_INTX_IRQ_INDEX].count = 1;
 	fake->irq[VFIO_PCI_MSI_IRQ_INDEX].count = 4;
-	fake->irq[VFIO_PCI_MSIX_IRQ_INDEX].count = 8;
+	fake->irq[VFIO_PCI_MSIX_IRQ_INDEX].count = 48;
 	return fake;
 }
 

@@ -20,6 +20,7 @@
 #include "vmm/base/log.h"
 
 #define MSI_MASK_BITS 32U
+#define MSIX_AT_ONCE 32U /* messages that the host enables with MSI-X, if there are so many */
 
 static const unsigned int host_index[] = {
 	[VFIO_IRQ_INTX] = VFIO_PCI_INTX_IRQ_INDEX,
@@ -98,13 +99,13 @@ static unsigned int msi_count(const struct vfio_function *function)
 	return count < function->irqs.msi_max ? count : function->irqs.msi_max;
 }
 
-/* Messages for the host to enable: up to the last one that the guest unmasked or gave an address.
- * At least one: the host cannot enable none. */
+/* Messages for the host to enable: up to the last one that the guest unmasked or gave an address,
+ * and as many as drivers commonly use from the start, see grow(). */
 static unsigned int msix_count(const struct pci_dev *dev)
 {
 	unsigned int count = dev->msix.table_size;
 
-	while (count > 1 && !pci_msix_active(dev, count - 1) &&
+	while (count > MSIX_AT_ONCE && !pci_msix_active(dev, count - 1) &&
 	       !pci_msix_message(dev, count - 1).address)
 		count--;
 	return count;
@@ -343,7 +344,9 @@ void vfio_irqs_disable(struct vfio_function *function)
 
 /* The host cannot add messages to those enabled (not before Linux 6.12, which says so by a flag):
  * all are taken away and given again. One that the device sent meanwhile is lost, so each message
- * that was ever in use is sent once more; drivers bear one too many, but not one too few. */
+ * that was ever in use is sent once more. Not every driver bears one too many, either: Linux's
+ * e1000e, which asks for its interrupts before it sets up the device, fills its ring of receive
+ * buffers twice at the same time, and receives nothing. So this is kept rare by MSIX_AT_ONCE. */
 static int grow(struct vfio_function *function, unsigned int count)
 {
 	struct vfio_interrupts *irqs = &function->irqs;

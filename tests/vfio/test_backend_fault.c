@@ -61,7 +61,7 @@ static void call_all(struct vfio_backend *backend)
 	assert_int_equal(ops->region_map(backend, 0, 0x1000, 0x2000, &hva), 0);
 	assert_non_null(hva);
 	ops->region_unmap(backend, hva, 0x2000);
-	assert_int_equal(ops->irq_count(backend, VFIO_PCI_MSIX_IRQ_INDEX), 8);
+	assert_int_equal(ops->irq_count(backend, VFIO_PCI_MSIX_IRQ_INDEX), 48);
 	assert_int_equal(ops->irq_set_triggers(backend, VFIO_PCI_MSIX_IRQ_INDEX, 0, 2, fds), 0);
 	assert_int_equal(ops->irq_disable(backend, VFIO_PCI_MSIX_IRQ_INDEX), 0);
 	assert_int_equal(ops->irq_set_triggers(backend, VFIO_PCI_INTX_IRQ_INDEX, 0, 1, fds), 0);

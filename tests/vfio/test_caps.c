@@ -43,7 +43,7 @@ static void test_caps_refuses_hostile_devices(void **state)
 		{"switch port", SAMPLE_EXP + 2, 1, 0x52, -EINVAL, "device type 5"},
 		{"table in I/O", SAMPLE_MSIX + 4, 4, 0x4, -EINVAL, "BAR 4"},
 		{"table nowhere", SAMPLE_MSIX + 4, 4, 0x7, -EINVAL, "BAR 7"},
-		{"table outside", SAMPLE_MSIX + 4, 4, 0x3f85 + 0x80, -EINVAL, "table (128 bytes"},
+		{"table outside", SAMPLE_MSIX + 4, 4, 0x3f85 + 0x80, -EINVAL, "table (768 bytes"},
 		{"PBA outside", SAMPLE_MSIX + 8, 4, 0x4005, -EINVAL, "pending bit array"},
 		{"ext below", 0x100, 4, 0x04020001, -EINVAL, "points to 0x040"},
 		{"ext loop", 0x1a0, 4, 0x10010010, -EINVAL, "loop"},
@@ -96,7 +96,7 @@ static void test_caps_hides_capabilities(void **state)
 		uint16_t at;
 		uint32_t expected;
 	} cases[] = {
-		{"EA unlinked", SAMPLE_VENDOR, PCI_CAP_ID_EA, SAMPLE_MSIX, 0x00070011},
+		{"EA unlinked", SAMPLE_VENDOR, PCI_CAP_ID_EA, SAMPLE_MSIX, 0x002f0011},
 		{"first hidden", 0x100, 0x1801000e, 0x100, 0x18000000},
 		{"first hidden, alone", 0x100, 0x0001000f, 0x100, 0},
 		{"ATS", 0x180, 0x0001000f, 0x100, 0x00020001},

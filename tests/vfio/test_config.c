@@ -44,7 +44,7 @@ static void test_config_shows_registers(void **state)
 		{SAMPLE_EXP, 4, 0x0002a010},
 		{SAMPLE_EXP + PCI_EXP_DEVCAP, 4, PCI_EXP_DEVCAP_FLR | 1},
 		{SAMPLE_EXP + PCI_EXP_LNKSTA, 2, 0x1103},
-		{SAMPLE_MSIX, 4, 0x0007b011},
+		{SAMPLE_MSIX, 4, 0x002fb011},
 		{SAMPLE_MSIX + PCI_MSIX_TABLE, 4, 0x1005},
 		{SAMPLE_VENDOR, 4, 0xab100009},
 		{SAMPLE_VENDOR + 4, 4, 0xcafef00d},
