@@ -9,20 +9,21 @@
 #include "vfio/policy_words.h"
 #include "vfio/vfio.h"
 #include "vmm/base/bits.h"
+#include "vmm/base/text.h"
 
 #define SOCKET_PREFIX "vfio-user:"
 #define BDF_MAX 16U
 #define DIGITS_MAX 9U /* any such number fits in 32 bits */
 #define KEYS "power, reentry, reset, min-sleep, max-wakes-per-hour, resume-timeout, x-entry-error"
 
-struct text {
+struct word {
 	const char *at; /* not terminated */
 	size_t len;
 };
 
 /* One key=value, and where to say what is wrong with it. */
 struct pair {
-	struct text key, value;
+	struct word key, value;
 	const char *option; /* the whole of it */
 	char *ret_why;
 	size_t why_size;
@@ -48,7 +49,7 @@ static const struct entry_error {
 	{"ENOTTY", -ENOTTY}, {"EINVAL", -EINVAL}, {"EIO", -EIO},
 };
 
-static bool is(struct text text, const char *word)
+static bool is(struct word text, const char *word)
 {
 	return strlen(word) == text.len && !memcmp(word, text.at, text.len);
 }
@@ -81,7 +82,7 @@ static int set_word(const struct pair *pair, enum policy_key key, struct vfio_sl
 	return 0;
 }
 
-static bool parse_number(struct text text, uint32_t *ret_number)
+static bool parse_number(struct word text, uint32_t *ret_number)
 {
 	uint32_t number = 0;
 
@@ -149,15 +150,15 @@ static void split(const char *text, size_t len, struct pair *pair)
 {
 	const char *equals = memchr(text, '=', len);
 
-	pair->key = (struct text) {text, equals ? (size_t)(equals - text) : len};
-	pair->value = (struct text) {text + len, 0};
+	pair->key = (struct word) {text, equals ? (size_t)(equals - text) : len};
+	pair->value = (struct word) {text + len, 0};
 	if (equals)
-		pair->value = (struct text) {equals + 1, len - pair->key.len - 1};
+		pair->value = (struct word) {equals + 1, len - pair->key.len - 1};
 }
 
 /* --- which slot --- */
 
-static int parse_bdf(const char *option, struct text text, struct vfio_slot_config *config,
+static int parse_bdf(const char *option, struct word text, struct vfio_slot_config *config,
 		     char *ret_why, size_t why_size)
 {
 	char bdf[BDF_MAX] = "";
@@ -173,7 +174,7 @@ static int parse_bdf(const char *option, struct text text, struct vfio_slot_conf
 	return -EINVAL;
 }
 
-static int parse_socket(const char *option, struct text text, struct vfio_slot_config *config,
+static int parse_socket(const char *option, struct word text, struct vfio_slot_config *config,
 			char *ret_why, size_t why_size)
 {
 	size_t prefix = strlen(SOCKET_PREFIX);
@@ -189,7 +190,7 @@ static int parse_socket(const char *option, struct text text, struct vfio_slot_c
 	return -EINVAL;
 }
 
-static bool is_socket(struct text text)
+static bool is_socket(struct word text)
 {
 	size_t prefix = strlen(SOCKET_PREFIX);
 
@@ -201,7 +202,7 @@ int vfio_slot_parse(const char *text, struct vfio_slot_config *ret_config, char 
 {
 	struct vfio_slot_config config = {.bdf = ""};
 	struct pair pair = {.option = text, .ret_why = ret_why, .why_size = why_size};
-	struct text slot = {text, strcspn(text, ",")};
+	struct word slot = {text, strcspn(text, ",")};
 	size_t len = slot.len;
 	int error;
 
@@ -218,4 +219,26 @@ int vfio_slot_parse(const char *text, struct vfio_slot_config *ret_config, char 
 	if (!error)
 		*ret_config = config;
 	return error;
+}
+
+void vfio_slot_format(const struct vfio_slot_config *config, struct text *ret_text)
+{
+	const unsigned int word[POLICY_KEYS] = {
+		[POLICY_KEY_POWER] = config->power,
+		[POLICY_KEY_REENTRY] = config->reentry,
+		[POLICY_KEY_RESET] = config->reset,
+	};
+	uint32_t number;
+
+	text_add(ret_text, "%s%s", config->socket[0] ? SOCKET_PREFIX : "",
+		 config->socket[0] ? config->socket : config->bdf);
+	for (size_t i = 0; i < POLICY_KEYS; i++)
+		text_add(ret_text, ",%s=%s", policy_words[i].key, policy_words[i].word[word[i]]);
+	for (size_t i = 0; i < ARRAY_SIZE(numbers); i++) {
+		memcpy(&number, (const char *)config + numbers[i].off, sizeof(number));
+		text_add(ret_text, ",%s=%u", numbers[i].key, number);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(entry_errors); i++)
+		if (config->inject_entry_error == entry_errors[i].error)
+			text_add(ret_text, ",x-entry-error=%s", entry_errors[i].name);
 }

@@ -20,6 +20,7 @@ struct loop;
 struct mem;
 struct pci_host;
 struct quirks;
+struct text;
 struct vfio_container;
 struct vfio_slot;
 
@@ -67,6 +68,9 @@ struct vfio_slot_info {
  */
 int vfio_slot_parse(const char *text, struct vfio_slot_config *ret_config, char *ret_why,
 		    size_t why_size);
+
+/* The other way round: appends the slot with all its keys. */
+void vfio_slot_format(const struct vfio_slot_config *config, struct text *ret_text);
 
 /*
  * Checks that the slot can be passed (it exists, IOMMU, drivers, groups) and opens it: container,

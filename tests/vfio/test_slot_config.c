@@ -11,6 +11,7 @@
 
 #include "vfio/vfio.h"
 #include "vmm/base/bits.h"
+#include "vmm/base/text.h"
 
 static void test_slot_config_defaults(void **state)
 {
@@ -183,6 +184,36 @@ static void test_slot_config_length_of_a_path(void **state)
 	}
 }
 
+static void test_slot_config_written_and_read_again(void **state)
+{
+	static const struct {
+		const char *option, *text;
+	} cases[] = {
+		{"1f:1f.7,power=d3cold,reentry=host,reset=flr,min-sleep=86400",
+		 "0000:1f:1f.7,power=d3cold,reentry=host,reset=flr,min-sleep=86400,"
+		 "max-wakes-per-hour=120,resume-timeout=120"},
+		{"vfio-user:a b,x-entry-error=EIO,max-wakes-per-hour=0,resume-timeout=1,reset=none",
+		 "vfio-user:a b,power=auto,reentry=auto,reset=none,min-sleep=0,"
+		 "max-wakes-per-hour=0,resume-timeout=1,x-entry-error=EIO"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct vfio_slot_config config;
+		struct text once = {0}, twice = {0};
+		char why[256];
+
+		assert_int_equal(vfio_slot_parse(cases[i].option, &config, why, sizeof(why)), 0);
+		vfio_slot_format(&config, &once);
+		assert_string_equal(once.bytes, cases[i].text);
+		assert_int_equal(vfio_slot_parse(once.bytes, &config, why, sizeof(why)), 0);
+		vfio_slot_format(&config, &twice);
+		assert_string_equal(twice.bytes, cases[i].text);
+		text_finish(&once);
+		text_finish(&twice);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -192,6 +223,7 @@ int main(void)
 		cmocka_unit_test(test_slot_config_numbers),
 		cmocka_unit_test(test_slot_config_refuses_with_a_reason),
 		cmocka_unit_test(test_slot_config_length_of_a_path),
+		cmocka_unit_test(test_slot_config_written_and_read_again),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
