@@ -11,6 +11,8 @@
 
 #include "tools/tools.h"
 #include "vmm/base/log.h"
+#include "vmm/base/text.h"
+#include "vmm/config.h"
 #include "vmm/events.h"
 #include "vmm/machine.h"
 #include "vmm/options.h"
@@ -95,25 +97,50 @@ static tool_fn find_tool(const char *word)
 	return NULL;
 }
 
-int main(int argc, char *argv[])
+static int print_config(const struct options *options)
+{
+	struct text text = {0};
+	int error = config_print(options, &text);
+	int status = TOOL_FAILED;
+
+	if (error)
+		log_err("--print-config: %s", strerror(-error));
+	else
+		status = tool_say(text.bytes, text.len);
+	text_finish(&text);
+	return status;
+}
+
+static int parse_and_run(int argc, char *argv[], struct options *options)
 {
 	static const char version[] = "minivmm " MINIVMM_VERSION "\n";
+	char why[WHY_SIZE];
+
+	if (options_parse(argc, argv, options, why, sizeof(why))) {
+		log_err("%s", why);
+		return EXIT_USAGE;
+	}
+	if (options->help)
+		return tool_say(options_help(), strlen(options_help()));
+	if (options->version)
+		return tool_say(version, strlen(version));
+	if (options->print_config)
+		return print_config(options);
+	return run(options);
+}
+
+int main(int argc, char *argv[])
+{
 	tool_fn tool = find_tool(argc > 1 ? argv[1] : NULL);
 	struct options options;
-	char why[WHY_SIZE];
+	int status;
 
 	open_standard_files();
 	if (tool)
 		return tool(argc - 1, argv + 1);
 	prepare_signals();
 	raise_file_limit();
-	if (options_parse(argc, argv, &options, why, sizeof(why))) {
-		log_err("%s", why);
-		return EXIT_USAGE;
-	}
-	if (options.help)
-		return tool_say(options_help(), strlen(options_help()));
-	if (options.version)
-		return tool_say(version, strlen(version));
-	return run(&options);
+	status = parse_and_run(argc, argv, &options);
+	options_finish(&options);
+	return status;
 }

@@ -1,18 +1,17 @@
 #include "vmm/options.h"
 
-#include <ctype.h>
+#include <assert.h>
 #include <errno.h>
 #include <getopt.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "vmm/base/bits.h"
+#include "vmm/config.h"
+#include "vmm/options_internal.h"
 
 #define MEMORY_DEFAULT (512 * MIB)
-#define MEMORY_ALIGN (2 * MIB)
-#define MEMORY_MAX (8ULL << 40) /* what KVM takes as one piece */
 
 static const char help[] =
 	"Usage: minivmm [OPTION]... [GUEST]\n"
@@ -41,203 +40,34 @@ static const char help[] =
 	"                            and machine event; - is standard error\n"
 	"  --no-reboot               end instead of rebooting when the guest resets\n"
 	"  --debug-exit              a guest's write of V to I/O port 0xf4 ends with (V << 1) | 1\n"
+	"  --config FILE             the machine as device tree: a .dtb, or a .dts where dtc is\n"
+	"                            installed; the other options change it; docs/config.md\n"
+	"  --print-config            print the machine as device-tree source, and end\n"
 	"  --help, --version         print this text, or the version, and end\n"
 	"\n"
+	"Options without a value take back a config's with =off: --no-reboot=off.\n"
 	"The terminal is the guest's first serial port (ttyS0). Ctrl-A x ends the guest.\n"
-	"Exit status: 0 the guest powered off, 1 a failure, 2 wrong usage.\n"
+	"Exit status: 0 the guest powered off, 1 a failure, 2 wrong usage or config.\n"
 	"Devices must be bound to vfio-pci first; see README.md.\n";
-
-struct why {
-	char *text;
-	size_t size;
-};
 
 const char *options_help(void)
 {
 	return help;
 }
 
-/* Digits, then one of K, M, G, T or nothing (MiB). False on anything else, or overflow. */
-static bool parse_size(const char *text, uint64_t *ret_size)
-{
-	static const char units[] = "KMGT";
-	const char *unit;
-	unsigned int shift = 20;
-	unsigned long long number;
-	char *end;
-
-	if (*text < '0' || *text > '9')
-		return false;
-	errno = 0;
-	number = strtoull(text, &end, 10);
-	if (errno)
-		return false;
-	if (*end) {
-		unit = strchr(units, toupper((unsigned char)*end));
-		if (!unit || end[1])
-			return false;
-		shift = 10 * (unsigned int)(unit - units + 1);
-	}
-	if (number > MEMORY_MAX >> shift)
-		return false;
-	*ret_size = (uint64_t)number << shift;
-	return true;
-}
-
-static int set_memory(struct options *options, const char *text, struct why why)
-{
-	if (parse_size(text, &options->memory) && options->memory >= RAM_MIN_SIZE &&
-	    options->memory % MEMORY_ALIGN == 0)
-		return 0;
-	snprintf(why.text, why.size,
-		 "--memory %s: not a size from 16M to 8T in steps of 2M; for example 512M or 4G",
-		 text);
-	return -EINVAL;
-}
-
-static int set_cpus(struct options *options, const char *text, struct why why)
-{
-	char *end;
-	unsigned long cpus = strtoul(text, &end, 10);
-
-	if (*text >= '0' && *text <= '9' && !*end && cpus >= 1 && cpus <= VCPU_MAX) {
-		options->cpus = (unsigned int)cpus;
-		return 0;
-	}
-	snprintf(why.text, why.size, "--cpus %s: not a number from 1 to %u", text, VCPU_MAX);
-	return -EINVAL;
-}
-
-static int set_vfio_backend(struct options *options, const char *text, struct why why)
-{
-	static const char *const kinds[] = {
-		[VFIO_BACKEND_AUTO] = "auto",
-		[VFIO_BACKEND_GROUP] = "group",
-		[VFIO_BACKEND_IOMMUFD] = "iommufd",
-	};
-
-	for (unsigned int i = 0; i < ARRAY_SIZE(kinds); i++) {
-		if (strcmp(kinds[i], text))
-			continue;
-		options->vfio_backend = (enum vfio_backend_kind)i;
-		return 0;
-	}
-	snprintf(why.text, why.size, "--vfio-backend %s: not auto, group or iommufd", text);
-	return -EINVAL;
-}
-
-/* All functions of a slot go together, so two of them would be the same slot twice; and VFIO lets a
- * program open its device as often as it likes. A server has one client. */
-static bool is_same_slot(const struct vfio_slot_config *a, const struct vfio_slot_config *b)
-{
-	size_t len = strcspn(a->bdf, ".");
-
-	if (a->socket[0] || b->socket[0])
-		return !strcmp(a->socket, b->socket);
-	return strcspn(b->bdf, ".") == len && !memcmp(a->bdf, b->bdf, len);
-}
-
-static int add_slot(struct options *options, const char *text, struct why why)
-{
-	struct vfio_slot_config *slot;
-	int error;
-
-	if (options->slots == SLOT_MAX) {
-		snprintf(why.text, why.size, "--gpu %s: no more than %u slots can be passed", text,
-			 SLOT_MAX);
-		return -EINVAL;
-	}
-	slot = &options->slot[options->slots];
-	error = vfio_slot_parse(text, slot, why.text, why.size);
-	for (unsigned int i = 0; i < options->slots && !error; i++) {
-		if (!is_same_slot(&options->slot[i], slot))
-			continue;
-		snprintf(why.text, why.size, "--gpu %s: this slot is passed already; one --gpu "
-			 "passes all its functions", text);
-		error = -EINVAL;
-	}
-	options->slots += !error;
-	return error;
-}
-
-static int set_kernel(struct options *options, const char *path, struct why why)
-{
-	if (!options->kernel) {
-		options->kernel = path;
-		return 0;
-	}
-	snprintf(why.text, why.size, "two guests: '%s' and '%s'; give one, as --kernel or alone",
-		 options->kernel, path);
-	return -EINVAL;
-}
-
-static int set_initrd(struct options *options, const char *value, struct why why)
-{
-	(void)why;
-	options->initrd = value;
-	return 0;
-}
-
-static int set_append(struct options *options, const char *value, struct why why)
-{
-	(void)why;
-	options->append = value;
-	return 0;
-}
-
-static int set_events(struct options *options, const char *value, struct why why)
-{
-	(void)why;
-	options->events = value;
-	return 0;
-}
-
-static int set_quirks(struct options *options, const char *value, struct why why)
-{
-	(void)why;
-	options->quirks = value;
-	return 0;
-}
-
-/* Every option, once: a flag of struct options, or a setter that takes the value. */
-static const struct spec {
-	const char *name;
-	int (*set)(struct options *options, const char *value, struct why why);
-	size_t flag; /* offset of a bool, where there is no setter */
-} specs[] = {
-	{"gpu", add_slot, 0},
-	{"kernel", set_kernel, 0},
-	{"initrd", set_initrd, 0},
-	{"append", set_append, 0},
-	{"memory", set_memory, 0},
-	{"cpus", set_cpus, 0},
-	{"events", set_events, 0},
-	{"quirks", set_quirks, 0},
-	{"vfio-backend", set_vfio_backend, 0},
-	{"no-reboot", NULL, offsetof(struct options, no_reboot)},
-	{"debug-exit", NULL, offsetof(struct options, debug_exit)},
-	{"help", NULL, offsetof(struct options, help)},
-	{"version", NULL, offsetof(struct options, version)},
-};
-
-/* getopt's number of specs[0]; letters, which are no options here, are below it. */
+/* getopt's number of option_specs[0]; letters, which are no options here, are below it. */
 #define SPEC_FIRST 256
 
-static int set_option(struct options *options, const struct spec *spec, const char *value,
-		      struct why why)
-{
-	if (spec->set)
-		return spec->set(options, value, why);
-	*((bool *)((char *)options + spec->flag)) = true;
-	return 0;
-}
+/* A text that lives as long as the options do. */
+struct options_kept {
+	struct options_kept *next;
+	char text[];
+};
 
 /* After getopt_long() gave `id`. In a cluster of letters `arg` is not the one meant. */
 static void refuse_option(const char *arg, int id, struct why why)
 {
-	const char *problem = id == ':' ? "needs a value"
-			    : optopt    ? "takes no value"
-					: "unknown option";
+	const char *problem = id == ':' ? "needs a value" : "unknown option";
 
 	if (id == '?' && optopt && optopt < SPEC_FIRST)
 		snprintf(why.text, why.size, "-%c: unknown option; try --help", optopt);
@@ -245,51 +75,124 @@ static void refuse_option(const char *arg, int id, struct why why)
 		snprintf(why.text, why.size, "%s: %s; try --help", arg, problem);
 }
 
-static void fill_long_options(struct option ret_options[ARRAY_SIZE(specs) + 1])
+static void fill_long_options(struct option ret_options[OPTIONS_MAX + 1])
 {
-	for (size_t i = 0; i < ARRAY_SIZE(specs); i++)
-		ret_options[i] = (struct option){
-			.name = specs[i].name,
-			.has_arg = specs[i].set ? required_argument : no_argument,
-			.val = SPEC_FIRST + (int)i,
+	const struct option_spec *spec = option_specs;
+
+	for (; spec->name; spec++)
+		*ret_options++ = (struct option){
+			.name = spec->name,
+			.has_arg = option_is_flag(spec) ? optional_argument : required_argument,
+			.val = SPEC_FIRST + (int)(spec - option_specs),
 		};
-	ret_options[ARRAY_SIZE(specs)] = (struct option){.name = NULL};
+	*ret_options = (struct option){.name = NULL};
 }
 
-static int parse_options(int argc, char *const argv[], struct options *options, struct why why)
+/* Goes through the command line and sets what is to be looked at first, or the rest. */
+static int parse_options(int argc, char *const argv[], bool first, struct options *options,
+			 struct why why)
 {
-	struct option long_options[ARRAY_SIZE(specs) + 1];
-	int id;
+	struct option long_options[OPTIONS_MAX + 1];
+	int id, error = 0;
 
 	fill_long_options(long_options);
 	opterr = 0;
-	optind = 1;
+	optind = 0; /* also forgets where the last call stopped, in glibc and in musl */
 	/* ':' first: a missing argument is told from an unknown option. */
-	while ((id = getopt_long(argc, argv, ":", long_options, NULL)) != -1) {
+	while (!error && (id = getopt_long(argc, argv, ":", long_options, NULL)) != -1) {
 		if (id == ':' || id == '?') {
 			refuse_option(argv[optind - 1], id, why);
 			return -EINVAL;
 		}
-		if (set_option(options, &specs[id - SPEC_FIRST], optarg, why))
-			return -EINVAL;
+		if (option_is_first(&option_specs[id - SPEC_FIRST]) == first)
+			error = option_set(&option_specs[id - SPEC_FIRST], options, optarg, why);
 	}
-	for (; optind < argc; optind++)
-		if (set_kernel(options, argv[optind], why))
-			return -EINVAL;
-	return 0;
+	for (; !first && !error && optind < argc; optind++)
+		error = options_set_kernel(options, argv[optind], why);
+	return error;
+}
+
+/* What is set now may be replaced by the command line, once. */
+static void inherit(struct options *options)
+{
+	options->inherited.kernel = options->kernel;
+	options->inherited.slots = (1U << options->slots) - 1;
 }
 
 int options_parse(int argc, char *const argv[], struct options *ret_options, char *ret_why,
 		  size_t why_size)
 {
 	struct why why = {ret_why, why_size};
+	int error;
 
 	*ret_options = (struct options){.memory = MEMORY_DEFAULT, .cpus = 1};
-	if (parse_options(argc, argv, ret_options, why))
-		return -EINVAL;
-	if (ret_options->help || ret_options->version || ret_options->kernel)
-		return 0;
+	error = parse_options(argc, argv, true, ret_options, why);
+	if (error || ret_options->help || ret_options->version)
+		return error;
+	if (ret_options->config)
+		error = config_read(ret_options->config, ret_options, ret_why, why_size);
+	inherit(ret_options);
+	if (!error)
+		error = parse_options(argc, argv, false, ret_options, why);
+	if (error || ret_options->print_config || ret_options->kernel)
+		return error;
 	snprintf(ret_why, why_size, "no guest: give a kernel image (a bzImage or a PVH ELF); "
 				    "try --help");
 	return -EINVAL;
+}
+
+void options_finish(struct options *options)
+{
+	while (options->kept) {
+		struct options_kept *kept = options->kept;
+
+		options->kept = kept->next;
+		free(kept);
+	}
+}
+
+static const struct option_spec *find(const char *name)
+{
+	const struct option_spec *spec = option_specs;
+
+	while (strcmp(spec->name, name)) {
+		spec++;
+		assert(spec->name);
+	}
+	return spec;
+}
+
+const char *options_name(unsigned int index)
+{
+	assert(index <= OPTIONS_MAX);
+	return option_specs[index].name;
+}
+
+static const char *keep(struct options *options, const char *text)
+{
+	struct options_kept *kept = malloc(sizeof(*kept) + strlen(text) + 1);
+
+	if (!kept)
+		return NULL;
+	kept->next = options->kept;
+	options->kept = kept;
+	return strcpy(kept->text, text);
+}
+
+int options_set(struct options *options, const char *name, const char *value, char *ret_why,
+		size_t why_size)
+{
+	const char *kept = value ? keep(options, value) : NULL;
+
+	if (value && !kept) {
+		snprintf(ret_why, why_size, "--%s: out of memory", name);
+		return -ENOMEM;
+	}
+	return option_set(find(name), options, kept, (struct why){ret_why, why_size});
+}
+
+bool options_get(const struct options *options, const char *name, unsigned int index,
+		 struct text *ret_text)
+{
+	return option_get(find(name), options, index, ret_text);
 }

@@ -1,5 +1,6 @@
 /*
- * The command line: parsed and checked into plain data, before anything is opened.
+ * What machine is wanted: from a config (vmm/config.h) and the command line, parsed and checked
+ * into plain data, before anything else is opened.
  */
 #ifndef VMM_OPTIONS_H
 #define VMM_OPTIONS_H
@@ -11,8 +12,12 @@
 #include "vfio/vfio.h"
 #include "vmm/layout.h"
 
+struct options_kept;
+struct text;
+
 struct options {
-	bool help, version;
+	bool help, version, print_config;
+	const char *config;
 	const char *kernel;      /* --kernel, or the positional guest image */
 	const char *initrd, *append, *events;
 	const char *quirks;      /* file of the user's own rules, or NULL */
@@ -22,16 +27,45 @@ struct options {
 	enum vfio_backend_kind vfio_backend;
 	unsigned int slots;
 	struct vfio_slot_config slot[SLOT_MAX];
+	/* What of the config's the command line may still replace, each once: after that it is its
+	 * own. What may be set again anyhow needs no mark. */
+	struct {
+		bool kernel;
+		uint32_t slots; /* one bit each */
+	} inherited;
+	struct options_kept *kept; /* texts of the config */
 };
 
 /*
- * Fills `ret_options`; strings point into `argv`. Returns 0, or -EINVAL with a sentence in
- * `ret_why`: wrong usage.
+ * Fills `ret_options` from the config that the command line names, then from the command line;
+ * strings point into `argv` and into `kept`. Returns 0, or -EINVAL or -ENOMEM with a sentence in
+ * `ret_why`: wrong usage. options_finish() is due after either.
  */
 int options_parse(int argc, char *const argv[], struct options *ret_options, char *ret_why,
 		  size_t why_size);
 
+/* Frees what `options` keeps; its texts are gone. */
+void options_finish(struct options *options);
+
 /* The text of --help. */
 const char *options_help(void);
+
+/*
+ * For a config, which says the same as the command line in other words. Options are known by their
+ * name, without the dashes.
+ */
+
+/* The name of option number `index`, NULL after the last. */
+const char *options_name(unsigned int index);
+
+/* As if the command line had --NAME `value` (NULL: without a value), of which a copy is kept. There
+ * is such an option. 0, or -EINVAL or -ENOMEM with a sentence that begins with it. */
+int options_set(struct options *options, const char *name, const char *value, char *ret_why,
+		size_t why_size);
+
+/* Appends the value of an option, or number `index` of one that can be repeated, as the command
+ * line could have it; what is a default, too. False: it has none, or not so many. */
+bool options_get(const struct options *options, const char *name, unsigned int index,
+		 struct text *ret_text);
 
 #endif

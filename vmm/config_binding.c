@@ -1,0 +1,67 @@
+#include "vmm/config_internal.h"
+
+/*
+ * A row is all that an option needs to be in a config and in --print-config; docs/config.md has a
+ * line for each, and a unit test compares the two, and both with the table of options.
+ *
+ * Names follow the Devicetree Specification 0.4 where it has one: 2.2.2 Generic Names
+ * Recommendation (gpu, disk, rng, ethernet), 3.4 /memory node, 3.6 /chosen Node, 3.7 /cpus Node
+ * Properties. A number with a unit carries it in its name, as in dt-schema property-units.yaml.
+ */
+static const struct config_property in_root[] = {
+	{"compatible", CONFIG_COMPAT, NULL, NULL},
+	{"no-reboot", CONFIG_FLAG, "no-reboot", NULL},
+	{"debug-exit", CONFIG_FLAG, "debug-exit", NULL},
+	{NULL, 0, NULL, NULL},
+};
+
+static const struct config_property in_chosen[] = {
+	{"kernel", CONFIG_PATH, "kernel", NULL},
+	{"initrd", CONFIG_PATH, "initrd", NULL},
+	{"bootargs", CONFIG_STRING, "append", NULL},
+	{NULL, 0, NULL, NULL},
+};
+
+static const struct config_property in_memory[] = {
+	{"size-mib", CONFIG_U32, "memory", "MiB"},
+	{NULL, 0, NULL, NULL},
+};
+
+static const struct config_property in_cpus[] = {
+	{"count", CONFIG_U32, "cpus", NULL},
+	{NULL, 0, NULL, NULL},
+};
+
+static const struct config_property in_events[] = {
+	{"file", CONFIG_PATH, "events", NULL},
+	{NULL, 0, NULL, NULL},
+};
+
+static const struct config_property in_vfio[] = {
+	{"backend", CONFIG_STRING, "vfio-backend", NULL},
+	{"quirks", CONFIG_PATH, "quirks", NULL},
+	{NULL, 0, NULL, NULL},
+};
+
+static const struct config_property in_gpu[] = {
+	{"slot", CONFIG_SLOT, NULL, NULL},
+	{"power", CONFIG_STRING, "power", NULL},
+	{"reentry", CONFIG_STRING, "reentry", NULL},
+	{"reset", CONFIG_STRING, "reset", NULL},
+	{"min-sleep-sec", CONFIG_U32, "min-sleep", "seconds"},
+	{"max-wakes-per-hour", CONFIG_U32, "max-wakes-per-hour", NULL},
+	{"resume-timeout-sec", CONFIG_U32, "resume-timeout", "seconds"},
+	{"x-entry-error", CONFIG_STRING, "x-entry-error", NULL},
+	{NULL, 0, NULL, NULL},
+};
+
+const struct config_node config_nodes[] = {
+	{"", NULL, in_root},
+	{"chosen", NULL, in_chosen},
+	{"memory", NULL, in_memory},
+	{"cpus", NULL, in_cpus},
+	{"events", NULL, in_events},
+	{"vfio", NULL, in_vfio},
+	{"gpu", "gpu", in_gpu},
+	{NULL, NULL, NULL},
+};

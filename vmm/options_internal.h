@@ -1,0 +1,60 @@
+/*
+ * The table of options, inside vmm/options*.c.
+ */
+#ifndef VMM_OPTIONS_INTERNAL_H
+#define VMM_OPTIONS_INTERNAL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "vmm/options.h"
+
+struct text;
+
+/* Where a sentence on what is wrong goes. */
+struct why {
+	char *text;
+	size_t size;
+};
+
+enum option_kind {
+	OPTION_FLAG,  /* a bool; alone, or with =on or =off */
+	OPTION_TEXT,  /* a text, as it is */
+	OPTION_VALUE, /* has functions of its own */
+	OPTION_LIST,  /* likewise, and can be repeated */
+	/* These say what to do, not with what machine: they are looked at before the others, and no
+	 * config has them. */
+	OPTION_FIRST_FLAG,
+	OPTION_FIRST_TEXT,
+};
+
+struct option_spec {
+	const char *name;
+	enum option_kind kind;
+	size_t off; /* of the flag or text in struct options, where a function is missing */
+	/* `value` must live as long as `options`. 0, or negative errno and a sentence. */
+	int (*set)(struct options *options, const char *value, struct why why);
+	/* Appends the value (of a list, number `index`) as people write it; false: none. */
+	bool (*get)(const struct options *options, unsigned int index, struct text *ret_text);
+};
+
+#define OPTIONS_MAX 31
+
+/* Every option, once; the last has no name. */
+extern const struct option_spec option_specs[OPTIONS_MAX + 1];
+
+/* The setter of --kernel, which is also what a positional argument is. */
+int options_set_kernel(struct options *options, const char *path, struct why why);
+
+bool option_is_flag(const struct option_spec *spec);
+
+/* Looked at before the others. */
+bool option_is_first(const struct option_spec *spec);
+
+/* spec->set and spec->get, or what the kind does without them. */
+int option_set(const struct option_spec *spec, struct options *options, const char *value,
+	       struct why why);
+bool option_get(const struct option_spec *spec, const struct options *options, unsigned int index,
+		struct text *ret_text);
+
+#endif

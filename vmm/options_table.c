@@ -1,0 +1,252 @@
+/*
+ * What every option sets, and what it is set to: the one table that the command line, a config and
+ * --print-config go by.
+ */
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "vmm/base/bits.h"
+#include "vmm/base/text.h"
+#include "vmm/options_internal.h"
+
+#define MEMORY_ALIGN (2 * MIB)
+#define MEMORY_MAX (8ULL << 40) /* what KVM takes as one piece */
+
+/* Digits, then one of K, M, G, T or nothing (MiB). False on anything else, or overflow. */
+static bool parse_size(const char *text, uint64_t *ret_size)
+{
+	static const char units[] = "KMGT";
+	const char *unit;
+	unsigned int shift = 20;
+	unsigned long long number;
+	char *end;
+
+	if (*text < '0' || *text > '9')
+		return false;
+	errno = 0;
+	number = strtoull(text, &end, 10);
+	if (errno)
+		return false;
+	if (*end) {
+		unit = strchr(units, toupper((unsigned char)*end));
+		if (!unit || end[1])
+			return false;
+		shift = 10 * (unsigned int)(unit - units + 1);
+	}
+	if (number > MEMORY_MAX >> shift)
+		return false;
+	*ret_size = (uint64_t)number << shift;
+	return true;
+}
+
+static int set_memory(struct options *options, const char *text, struct why why)
+{
+	if (parse_size(text, &options->memory) && options->memory >= RAM_MIN_SIZE &&
+	    options->memory % MEMORY_ALIGN == 0)
+		return 0;
+	snprintf(why.text, why.size,
+		 "--memory %s: not a size from 16M to 8T in steps of 2M; for example 512M or 4G",
+		 text);
+	return -EINVAL;
+}
+
+/* In MiB, of which RAM has a whole number. */
+static bool get_memory(const struct options *options, unsigned int index, struct text *ret_text)
+{
+	(void)index;
+	text_add(ret_text, "%llu", (unsigned long long)(options->memory / MIB));
+	return true;
+}
+
+static int set_cpus(struct options *options, const char *text, struct why why)
+{
+	char *end;
+	unsigned long cpus = strtoul(text, &end, 10);
+
+	if (*text >= '0' && *text <= '9' && !*end && cpus >= 1 && cpus <= VCPU_MAX) {
+		options->cpus = (unsigned int)cpus;
+		return 0;
+	}
+	snprintf(why.text, why.size, "--cpus %s: not a number from 1 to %u", text, VCPU_MAX);
+	return -EINVAL;
+}
+
+static bool get_cpus(const struct options *options, unsigned int index, struct text *ret_text)
+{
+	(void)index;
+	text_add(ret_text, "%u", options->cpus);
+	return true;
+}
+
+static const char *const vfio_backends[] = {
+	[VFIO_BACKEND_AUTO] = "auto",
+	[VFIO_BACKEND_GROUP] = "group",
+	[VFIO_BACKEND_IOMMUFD] = "iommufd",
+};
+
+static int set_vfio_backend(struct options *options, const char *text, struct why why)
+{
+	for (unsigned int i = 0; i < ARRAY_SIZE(vfio_backends); i++) {
+		if (strcmp(vfio_backends[i], text))
+			continue;
+		options->vfio_backend = (enum vfio_backend_kind)i;
+		return 0;
+	}
+	snprintf(why.text, why.size, "--vfio-backend %s: not auto, group or iommufd", text);
+	return -EINVAL;
+}
+
+static bool get_vfio_backend(const struct options *options, unsigned int index,
+			     struct text *ret_text)
+{
+	(void)index;
+	text_add(ret_text, "%s", vfio_backends[options->vfio_backend]);
+	return true;
+}
+
+/* All functions of a slot go together, so two of them would be the same slot twice; and VFIO lets a
+ * program open its device as often as it likes. A server has one client. */
+static bool is_same_slot(const struct vfio_slot_config *a, const struct vfio_slot_config *b)
+{
+	size_t len = strcspn(a->bdf, ".");
+
+	if (a->socket[0] || b->socket[0])
+		return !strcmp(a->socket, b->socket);
+	return strcspn(b->bdf, ".") == len && !memcmp(a->bdf, b->bdf, len);
+}
+
+/* A slot of the config is replaced, whole, by the command line's. */
+static int add_slot(struct options *options, const char *text, struct why why)
+{
+	struct vfio_slot_config slot;
+	unsigned int i = 0;
+	int error = vfio_slot_parse(text, &slot, why.text, why.size);
+
+	if (error)
+		return error;
+	while (i < options->slots && !is_same_slot(&options->slot[i], &slot))
+		i++;
+	if (i == SLOT_MAX) {
+		snprintf(why.text, why.size, "--gpu %s: no more than %u slots can be passed", text,
+			 SLOT_MAX);
+		return -EINVAL;
+	}
+	if (i < options->slots && !(options->inherited.slots & 1U << i)) {
+		snprintf(why.text, why.size, "--gpu %s: this slot is passed already; one --gpu "
+			 "passes all its functions", text);
+		return -EINVAL;
+	}
+	options->slot[i] = slot;
+	options->slots += i == options->slots;
+	options->inherited.slots &= ~(1U << i);
+	return 0;
+}
+
+static bool get_slot(const struct options *options, unsigned int index, struct text *ret_text)
+{
+	if (index >= options->slots)
+		return false;
+	vfio_slot_format(&options->slot[index], ret_text);
+	return true;
+}
+
+int options_set_kernel(struct options *options, const char *path, struct why why)
+{
+	if (options->kernel && !options->inherited.kernel) {
+		snprintf(why.text, why.size,
+			 "two guests: '%s' and '%s'; give one, as --kernel or alone",
+			 options->kernel, path);
+		return -EINVAL;
+	}
+	options->kernel = path;
+	options->inherited.kernel = false;
+	return 0;
+}
+
+static int set_config(struct options *options, const char *path, struct why why)
+{
+	if (options->config) {
+		snprintf(why.text, why.size, "two configs: '%s' and '%s'; one can /include/ the "
+			 "other", options->config, path);
+		return -EINVAL;
+	}
+	options->config = path;
+	return 0;
+}
+
+#define AT(field) offsetof(struct options, field)
+
+const struct option_spec option_specs[OPTIONS_MAX + 1] = {
+	{"gpu", OPTION_LIST, 0, add_slot, get_slot},
+	{"kernel", OPTION_TEXT, AT(kernel), options_set_kernel, NULL},
+	{"initrd", OPTION_TEXT, AT(initrd), NULL, NULL},
+	{"append", OPTION_TEXT, AT(append), NULL, NULL},
+	{"memory", OPTION_VALUE, 0, set_memory, get_memory},
+	{"cpus", OPTION_VALUE, 0, set_cpus, get_cpus},
+	{"events", OPTION_TEXT, AT(events), NULL, NULL},
+	{"quirks", OPTION_TEXT, AT(quirks), NULL, NULL},
+	{"vfio-backend", OPTION_VALUE, 0, set_vfio_backend, get_vfio_backend},
+	{"no-reboot", OPTION_FLAG, AT(no_reboot), NULL, NULL},
+	{"debug-exit", OPTION_FLAG, AT(debug_exit), NULL, NULL},
+	{"config", OPTION_FIRST_TEXT, AT(config), set_config, NULL},
+	{"print-config", OPTION_FIRST_FLAG, AT(print_config), NULL, NULL},
+	{"help", OPTION_FIRST_FLAG, AT(help), NULL, NULL},
+	{"version", OPTION_FIRST_FLAG, AT(version), NULL, NULL},
+};
+
+bool option_is_flag(const struct option_spec *spec)
+{
+	return spec->kind == OPTION_FLAG || spec->kind == OPTION_FIRST_FLAG;
+}
+
+bool option_is_first(const struct option_spec *spec)
+{
+	return spec->kind == OPTION_FIRST_TEXT || spec->kind == OPTION_FIRST_FLAG;
+}
+
+static int set_flag(const struct option_spec *spec, bool *flag, const char *value, struct why why)
+{
+	bool off = value && !strcmp(value, "off");
+
+	if (value && !off && strcmp(value, "on")) {
+		snprintf(why.text, why.size, "--%s=%s: takes no value, but =on and =off",
+			 spec->name, value);
+		return -EINVAL;
+	}
+	*flag = !off;
+	return 0;
+}
+
+int option_set(const struct option_spec *spec, struct options *options, const char *value,
+	       struct why why)
+{
+	void *at = (char *)options + spec->off;
+
+	if (spec->set)
+		return spec->set(options, value, why);
+	if (option_is_flag(spec))
+		return set_flag(spec, at, value, why);
+	*(const char **)at = value;
+	return 0;
+}
+
+bool option_get(const struct option_spec *spec, const struct options *options, unsigned int index,
+		struct text *ret_text)
+{
+	const void *at = (const char *)options + spec->off;
+	const char *value;
+
+	if (index && spec->kind != OPTION_LIST)
+		return false;
+	if (spec->get)
+		return spec->get(options, index, ret_text);
+	if (option_is_flag(spec))
+		return *(const bool *)at;
+	value = *(const char *const *)at;
+	if (value)
+		text_add(ret_text, "%s", value);
+	return value;
+}
