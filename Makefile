@@ -20,6 +20,8 @@ LIBFDT := /usr/lib/x86_64-linux-gnu/libfdt.a
 CPPFLAGS_OWN := -D_GNU_SOURCE -DMINIVMM_VERSION='"$(VERSION)"' -I.
 CFLAGS ?= -O2 -g
 CFLAGS_OWN := -std=c11 $(WARNINGS) -fno-common -ffunction-sections -fdata-sections -MMD -MP
+# Nothing unwinds a stack at run time; debuggers have tables of their own, which strip removes.
+CFLAGS_PRODUCT := -fno-asynchronous-unwind-tables
 LDFLAGS_OWN := -static -Wl,--gc-sections
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=undefined
 
@@ -80,7 +82,7 @@ $(BUILD)/acpi/%.o $(BUILD)/vmm/base/%.o: CFLAGS_OWN += $(WARNINGS_PURE)
 $(BUILD)/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(say) "CC $@"
-	$(Q)$(CC_MUSL) $(CPPFLAGS_OWN) $(KERNEL_HEADERS) $(CFLAGS_OWN) $(CFLAGS) -c -o $@ $<
+	$(Q)$(CC_MUSL) $(CPPFLAGS_OWN) $(KERNEL_HEADERS) $(CFLAGS_OWN) $(CFLAGS_PRODUCT) $(CFLAGS) -c -o $@ $<
 
 # The second compiler's opinion; its objects link with the same libc.
 $(BUILD)/clang/acpi/%.o $(BUILD)/clang/vmm/base/%.o: CFLAGS_OWN += $(WARNINGS_PURE)
@@ -88,7 +90,8 @@ $(BUILD)/clang/%.o: %.c Makefile | $(PACKAGES_TEST)
 	@mkdir -p $(@D)
 	$(say) "CLANG $@"
 	$(Q)clang $(CPPFLAGS_OWN) -nostdlibinc -isystem /usr/include/x86_64-linux-musl \
-		$(KERNEL_HEADERS) $(CFLAGS_OWN) $(WARNINGS_CLANG) $(CFLAGS) -c -o $@ $<
+		$(KERNEL_HEADERS) $(CFLAGS_OWN) $(WARNINGS_CLANG) $(CFLAGS_PRODUCT) \
+		$(CFLAGS) -c -o $@ $<
 $(BUILD)/clang/minivmm: $(CLANG_OBJECTS) | $(PACKAGES_BUILD)
 	$(say) "CC $@"
 	$(Q)$(CC_MUSL) $(CFLAGS) $(LDFLAGS_OWN) -o $@ $^ $(LIBFDT) -lpthread
