@@ -86,6 +86,15 @@ struct writer {
 	int pidfd;
 };
 
+/* A command of minivmm's that runs to its end. */
+struct runner {
+	pid_t pid;            /* 0: none */
+	int pidfd;
+	int out;              /* read end of its standard output and error */
+	int status;           /* of waitpid() */
+	struct line line;
+};
+
 #define WATCH_MAX 8
 struct rig {
 	struct rig_device device[DEVICE_COUNT];
@@ -98,6 +107,7 @@ struct rig {
 	int monitor;           /* QEMU's */
 	bool asking;           /* ... and it has not answered yet */
 	struct writer writer;
+	struct runner runner;
 	char answer[TEXT_MAX]; /* of the last step that gives one */
 };
 
@@ -186,7 +196,8 @@ int do_event_min(struct rig *rig, const struct words *words, const char *rest);
 int do_event_last(struct rig *rig, const struct words *words, const char *rest);
 int do_watch(struct rig *rig, const struct words *words, const char *rest);
 
-/* Steps of driver_values.c, driver_writer.c, driver_monitor.c, driver_usage.c, driver_soak.c. */
+/* Steps of driver_values.c, driver_writer.c, driver_monitor.c, driver_usage.c, driver_soak.c,
+ * driver_run.c. */
 int do_keep(struct rig *rig, const struct words *words, const char *rest);
 int do_field(struct rig *rig, const struct words *words, const char *rest);
 int do_expect(struct rig *rig, const struct words *words, const char *rest);
@@ -200,5 +211,6 @@ int do_monitor(struct rig *rig, const struct words *words, const char *rest);
 int do_vm_usage(struct rig *rig, const struct words *words, const char *rest);
 int do_vm_steady(struct rig *rig, const struct words *words, const char *rest);
 int do_soak(struct rig *rig, const struct words *words, const char *rest);
+int do_run(struct rig *rig, const struct words *words, const char *rest);
 
 #endif

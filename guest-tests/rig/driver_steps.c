@@ -174,6 +174,7 @@ static const struct step_type step_types[] = {
 	{"vm", "kill", 2, do_vm_kill},
 	{"vm", "usage", 2, do_vm_usage},
 	{"vm", "steady", 3, do_vm_steady},
+	{"run", NULL, 3, do_run},
 	{"guest", NULL, 2, do_guest},
 	{"guest-error", NULL, 2, do_guest_error},
 	{"guest-begin", NULL, 2, do_guest_begin},

@@ -1,0 +1,117 @@
+/* A command of minivmm's besides running a guest: run to its end, beside a VM or without one. */
+#include "guest-tests/rig/driver.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define VMM "/bin/minivmm"
+#define RUN_MS 60000U
+
+static void exec_command(const struct words *words, int out)
+{
+	char name[] = "minivmm", *argv[WORDS_MAX + 1] = {name};
+	/* run STATUS ARGUMENTS... [TIME] */
+	unsigned int count = words->count - (words->timeout_ms ? 1 : 0), n = 1;
+
+	for (unsigned int i = 2; i < count; i++)
+		argv[n++] = words->word[i];
+	setsid();
+	dup2(open("/dev/null", O_RDONLY | O_CLOEXEC), 0);
+	dup2(out, 1);
+	dup2(out, 2);
+	signal(SIGPIPE, SIG_DFL);
+	execv(VMM, argv);
+	_exit(127);
+}
+
+static int start(struct runner *runner, const struct words *words)
+{
+	int out[2];
+
+	if (pipe2(out, O_CLOEXEC) < 0 || fcntl(out[0], F_SETFL, O_NONBLOCK) < 0)
+		return fail("host: cannot make a pipe: %m");
+	*runner = (struct runner){.out = out[0]};
+	fflush(stdout);
+	runner->pid = fork();
+	if (runner->pid == 0)
+		exec_command(words, out[1]);
+	close(out[1]);
+	runner->pidfd = (int)syscall(SYS_pidfd_open, runner->pid, 0);
+	return runner->pid < 0 || runner->pidfd < 0 ? fail("host: cannot start minivmm: %m") : 0;
+}
+
+static void take_line(struct rig *rig, char *line)
+{
+	size_t len = strlen(rig->answer);
+
+	say("run: %s", line);
+	snprintf(rig->answer + len, sizeof(rig->answer) - len, "%s%s", len ? "|" : "", line);
+}
+
+static void drain(struct rig *rig)
+{
+	char text[4096];
+	ssize_t len;
+
+	while ((len = read(rig->runner.out, text, sizeof(text))) > 0)
+		line_feed(rig, &rig->runner.line, text, (size_t)len, take_line);
+}
+
+static int ended(struct rig *rig, void *arg)
+{
+	struct runner *runner = &rig->runner;
+	int end = waitpid(runner->pid, &runner->status, WNOHANG) == runner->pid;
+
+	(void)arg;
+	/* After the look at its end: then nothing comes behind what is read here. */
+	drain(rig);
+	if (end)
+		line_feed(rig, &runner->line, "\n", 1, take_line);
+	return end;
+}
+
+static void finish(struct runner *runner)
+{
+	close(runner->pidfd);
+	close(runner->out);
+	*runner = (struct runner){.out = -1};
+}
+
+static int check_end(const struct rig *rig, int status, const char *wanted)
+{
+	if (WIFSIGNALED(status))
+		return fail("it was ended by signal %d, wanted exit status %s", WTERMSIG(status),
+			    wanted);
+	if (WEXITSTATUS(status) != atoi(wanted))
+		return fail("it ended with status %d, wanted %s", WEXITSTATUS(status), wanted);
+	/* A cut answer would make lines look absent that are not. */
+	if (strlen(rig->answer) >= sizeof(rig->answer) - 1)
+		return fail("it printed more than an answer can hold");
+	return 0;
+}
+
+int do_run(struct rig *rig, const struct words *words, const char *rest)
+{
+	unsigned int ms = timeout_or(words, RUN_MS);
+	int result, status;
+
+	rig->answer[0] = '\0';
+	timeline_note("minivmm%s", rest + strcspn(rest, " "));
+	if (start(&rig->runner, words) < 0)
+		return -1;
+	result = rig_wait(rig, ended, NULL, ms);
+	status = rig->runner.status;
+	if (result) {
+		kill(rig->runner.pid, SIGKILL);
+		finish(&rig->runner);
+		return result < 0 ? -1 : fail("it still runs after %u ms", ms);
+	}
+	finish(&rig->runner);
+	return check_end(rig, status, words->word[1]);
+}
