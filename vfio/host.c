@@ -131,6 +131,14 @@ static void read_function(const char *sysfs, struct host_function *fn)
 	fn->node = read_node(path);
 }
 
+bool host_function_read(const char *sysfs, const char *name, struct host_function *ret_fn)
+{
+	*ret_fn = (struct host_function){.exists = false};
+	snprintf(ret_fn->name, sizeof(ret_fn->name), "%s", name);
+	read_function(sysfs, ret_fn);
+	return ret_fn->exists;
+}
+
 /* The functions that exist, `bdf` and number 0 among them. */
 static int check_exists(const char *sysfs, const struct host_slot *slot, const char *bdf,
 			struct text *why)
@@ -174,7 +182,7 @@ static int check_bridge(const char *sysfs, const struct host_slot *slot, const c
 
 /* VFIO's no-IOMMU mode makes a group of this name for a device without one (vfio_main.c,
  * vfio_noiommu_group_alloc()); the guest could then write all of the host's memory. */
-static bool group_is_noiommu(const char *sysfs, int group)
+bool host_group_is_noiommu(const char *sysfs, int group)
 {
 	char dir[PATH_MAX], name[32];
 
@@ -189,7 +197,7 @@ static int check_iommu(const char *sysfs, const struct host_slot *slot, const ch
 	for (unsigned int i = 0; i < HOST_FUNCTIONS; i++) {
 		const struct host_function *fn = &slot->fn[i];
 
-		if (!fn->exists || (fn->group >= 0 && !group_is_noiommu(sysfs, fn->group)))
+		if (!fn->exists || (fn->group >= 0 && !host_group_is_noiommu(sysfs, fn->group)))
 			continue;
 		text_add(why, "%s is behind no IOMMU%s: switch VT-d or AMD-Vi on in the firmware "
 			 "set-up and, with Intel, boot the host with intel_iommu=on", fn->name,
@@ -245,6 +253,13 @@ static bool keeps_viable(const char *dir, const char *driver)
 		if (!strcmp(driver, harmless[i]))
 			return true;
 	return file_exists(dir, "vfio-dev");
+}
+
+bool host_keeps_viable(const char *sysfs, const char *name, const char *driver)
+{
+	char dir[PATH_MAX];
+
+	return sysfs_device_dir(sysfs, name, dir) && keeps_viable(dir, driver);
 }
 
 /* The members of a group, sorted into those in the way and the others. */

@@ -31,6 +31,15 @@ struct host_slot {
 /* "01:00.0" or "0000:01:00.0", hexadecimal, to the long form. False when it is neither. */
 bool host_parse_bdf(const char *text, char ret_bdf[16]);
 
+/* What sysfs says of the function `name`; false: there is none. */
+bool host_function_read(const char *sysfs, const char *name, struct host_function *ret_fn);
+
+/* May `name`, bound to `driver` ("": none), stay in the IOMMU group of a card that is passed? */
+bool host_keeps_viable(const char *sysfs, const char *name, const char *driver);
+
+/* Is the group one of VFIO's no-IOMMU mode, which protects nothing and is not used? */
+bool host_group_is_noiommu(const char *sysfs, int group);
+
 /*
  * Reads the slot of `bdf` from sysfs (`sysfs` is "/sys" but in tests) and checks all that must be
  * true before anything is opened: the device exists, an IOMMU is on, every function of the slot is

@@ -1,40 +1,19 @@
 #include "vmm/kvm.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include "vmm/base/bits.h"
+#include "vmm/kvm_device.h"
 #include "vmm/layout.h"
 
 #define CPUID_ENTRIES_MAX 256
 /* AMD64 APM vol. 3, Appendix E.4.7: physical address bits in EAX[7:0]. */
 #define CPUID_ADDRESS_SIZES 0x80000008U
 #define ADDRESS_BITS_DEFAULT 36U
-
-/* What we build on. All of it is older than the VFIO low-power features (Linux 6.1). */
-static const struct {
-	int cap;
-	const char *name;
-} required[] = {
-	{KVM_CAP_IRQCHIP, "KVM_CAP_IRQCHIP"},
-	{KVM_CAP_USER_MEMORY, "KVM_CAP_USER_MEMORY"},
-	{KVM_CAP_SET_TSS_ADDR, "KVM_CAP_SET_TSS_ADDR"},
-	{KVM_CAP_SET_IDENTITY_MAP_ADDR, "KVM_CAP_SET_IDENTITY_MAP_ADDR"},
-	{KVM_CAP_PIT2, "KVM_CAP_PIT2"},
-	{KVM_CAP_PIT_STATE2, "KVM_CAP_PIT_STATE2"},
-	{KVM_CAP_EXT_CPUID, "KVM_CAP_EXT_CPUID"},
-	{KVM_CAP_IRQ_ROUTING, "KVM_CAP_IRQ_ROUTING"},
-	{KVM_CAP_IRQFD, "KVM_CAP_IRQFD"},
-	{KVM_CAP_IRQFD_RESAMPLE, "KVM_CAP_IRQFD_RESAMPLE"},
-	{KVM_CAP_SIGNAL_MSI, "KVM_CAP_SIGNAL_MSI"},
-	{KVM_CAP_MP_STATE, "KVM_CAP_MP_STATE"},
-	{KVM_CAP_IMMEDIATE_EXIT, "KVM_CAP_IMMEDIATE_EXIT"},
-};
 
 int kvm_ioctl(int fd, unsigned long request, const void *argument)
 {
@@ -48,38 +27,6 @@ int kvm_ioctl_int(int fd, unsigned long request, unsigned long argument)
 	int result = ioctl(fd, (int)request, argument);
 
 	return result < 0 ? -errno : result;
-}
-
-static int open_device(struct kvm *kvm, char *why, size_t why_size)
-{
-	const char *hint;
-	int version;
-
-	kvm->fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
-	if (kvm->fd < 0) {
-		int error = -errno;
-
-		hint = error == -ENOENT ? "load the module kvm_intel or kvm_amd and enable "
-					  "virtualisation in the firmware setup"
-		     : error == -EACCES ? "add yourself to the group kvm, or run as root"
-					: "see the kernel log";
-		snprintf(why, why_size, "/dev/kvm: %s; %s", strerror(-error), hint);
-		return error;
-	}
-	version = kvm_ioctl_int(kvm->fd, KVM_GET_API_VERSION, 0);
-	if (version != KVM_API_VERSION) {
-		snprintf(why, why_size, "/dev/kvm is not KVM of API version %d: %s",
-			 KVM_API_VERSION, version < 0 ? strerror(-version) : "it has another");
-		return -ENOTSUP;
-	}
-	for (size_t i = 0; i < ARRAY_SIZE(required); i++) {
-		if (kvm_ioctl_int(kvm->fd, KVM_CHECK_EXTENSION, (unsigned long)required[i].cap) > 0)
-			continue;
-		snprintf(why, why_size, "/dev/kvm lacks %s; a kernel from 6.1 has it",
-			 required[i].name);
-		return -ENOTSUP;
-	}
-	return 0;
 }
 
 static int read_limits(struct kvm *kvm)
@@ -152,11 +99,9 @@ int kvm_open(struct kvm *kvm, char *ret_why, size_t why_size)
 	int error;
 
 	*kvm = KVM_CLOSED;
-	error = open_device(kvm, ret_why, why_size);
-	if (error) {
-		kvm_close(kvm);
-		return error;
-	}
+	kvm->fd = kvm_device_open("/dev/kvm", ret_why, why_size);
+	if (kvm->fd < 0)
+		return kvm->fd;
 	error = read_limits(kvm);
 	if (!error)
 		error = create_vm(kvm);
