@@ -1,6 +1,6 @@
 /*
  * The commands besides running a guest: `minivmm COMMAND ...`. Each is a program of its own with
- * options, help and exit status of its own; vmm/main.c has the table. None opens KVM.
+ * options, help and exit status of its own; vmm/main.c has the table. None makes a virtual machine.
  */
 #ifndef TOOLS_TOOLS_H
 #define TOOLS_TOOLS_H
@@ -19,6 +19,8 @@ enum tool_status {
  * line on standard error; what was asked for is on standard output.
  */
 typedef int (*tool_fn)(int argc, char *argv[]);
+
+int tool_doctor(int argc, char *argv[]);
 
 /* Writes a text to standard output, whole. TOOL_OK, or TOOL_FAILED after a line that says why. */
 int tool_say(const char *text, size_t len);

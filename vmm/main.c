@@ -88,6 +88,7 @@ static tool_fn find_tool(const char *word)
 		const char *name;
 		tool_fn run;
 	} tools[] = {
+		{"doctor", tool_doctor},
 		{NULL, NULL},
 	};
 

@@ -15,6 +15,7 @@
 
 static const char help[] =
 	"Usage: minivmm [OPTION]... [GUEST]\n"
+	"       minivmm COMMAND ...\n"
 	"Run a Linux guest under KVM; a GPU passed to it can really be switched off (D3cold).\n"
 	"\n"
 	"GUEST is a kernel: a Linux bzImage or a PVH ELF image, recognised by its content.\n"
@@ -46,6 +47,10 @@ static const char help[] =
 	"  --help, --version         print this text, or the version, and end\n"
 	"\n"
 	"Options without a value take back a config's with =off: --no-reboot=off.\n"
+	"\n"
+	"Commands:\n"
+	"  doctor [BDF]...           can this machine do it, and what to change if not\n"
+	"\n"
 	"The terminal is the guest's first serial port (ttyS0). Ctrl-A x ends the guest.\n"
 	"Exit status: 0 the guest powered off, 1 a failure, 2 wrong usage or config.\n"
 	"Devices must be bound to vfio-pci first; see README.md.\n";

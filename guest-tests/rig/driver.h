@@ -201,6 +201,7 @@ int do_watch(struct rig *rig, const struct words *words, const char *rest);
 int do_keep(struct rig *rig, const struct words *words, const char *rest);
 int do_field(struct rig *rig, const struct words *words, const char *rest);
 int do_expect(struct rig *rig, const struct words *words, const char *rest);
+int do_expect_not(struct rig *rig, const struct words *words, const char *rest);
 int do_expect_min(struct rig *rig, const struct words *words, const char *rest);
 int do_expect_max(struct rig *rig, const struct words *words, const char *rest);
 int do_expect_near(struct rig *rig, const struct words *words, const char *rest);

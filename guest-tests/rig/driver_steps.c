@@ -180,6 +180,7 @@ static const struct step_type step_types[] = {
 	{"guest-begin", NULL, 2, do_guest_begin},
 	{"guest-finish", NULL, 1, do_guest_finish},
 	{"expect", NULL, 1, do_expect},
+	{"expect-not", NULL, 2, do_expect_not},
 	{"expect-min", NULL, 2, do_expect_min},
 	{"expect-max", NULL, 2, do_expect_max},
 	{"expect-near", NULL, 3, do_expect_near},

@@ -47,6 +47,12 @@ int do_expect(struct rig *rig, const struct words *words, const char *rest)
 	return 0;
 }
 
+int do_expect_not(struct rig *rig, const struct words *words, const char *rest)
+{
+	(void)words;
+	return fnmatch(rest, rig->answer, 0) ? 0 : fail("got '%s'", rig->answer);
+}
+
 static bool is_number(const struct rig *rig)
 {
 	return isdigit((unsigned char)rig->answer[0]);
