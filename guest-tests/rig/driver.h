@@ -34,7 +34,7 @@ struct rig_device {
 };
 
 struct line {
-	char text[4096];
+	char text[TEXT_MAX];
 	size_t len;
 };
 
