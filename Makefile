@@ -18,7 +18,7 @@ KERNEL_HEADERS := -idirafter /usr/include -idirafter /usr/include/x86_64-linux-g
 # the like; the folder, which also has that libc's libraries, is no search path.
 LIBFDT := /usr/lib/x86_64-linux-gnu/libfdt.a
 CPPFLAGS_OWN := -D_GNU_SOURCE -DMINIVMM_VERSION='"$(VERSION)"' -I.
-CFLAGS ?= -O2 -g
+CFLAGS ?= -Os -g
 CFLAGS_OWN := -std=c11 $(WARNINGS) -fno-common -ffunction-sections -fdata-sections -MMD -MP
 # Nothing unwinds a stack at run time; debuggers have tables of their own, which strip removes.
 CFLAGS_PRODUCT := -fno-asynchronous-unwind-tables
