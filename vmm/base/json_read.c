@@ -48,6 +48,17 @@ unsigned int json_member(const struct json_doc *doc, unsigned int object, const 
 	return 0;
 }
 
+unsigned int json_next_member(const struct json_doc *doc, unsigned int object, unsigned int name)
+{
+	if (!is(doc, object, JSMN_OBJECT))
+		return 0;
+	for (unsigned int i = (name ? name : object) + 1; i + 1 < doc->tokens; i++)
+		if (doc->token[i].parent == (int)object && doc->token[i].type == JSMN_STRING &&
+		    doc->token[i + 1].parent == (int)i)
+			return i;
+	return 0;
+}
+
 unsigned int json_element(const struct json_doc *doc, unsigned int array, unsigned int index)
 {
 	if (!is(doc, array, JSMN_ARRAY))

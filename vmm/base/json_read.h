@@ -30,6 +30,10 @@ int json_parse(const char *bytes, size_t len, jsmntok_t *tokens, unsigned int ma
 /* The value of member `name` of the object `object`; 0: none, or it is no object. */
 unsigned int json_member(const struct json_doc *doc, unsigned int object, const char *name);
 
+/* The name of the member of `object` after the one whose name is at `name`, of the first with 0.
+ * Its value is at the next number. 0: there are no more, or it is no object. */
+unsigned int json_next_member(const struct json_doc *doc, unsigned int object, unsigned int name);
+
 /* Element number `index` of the array `array`; 0: none, or it is no array. */
 unsigned int json_element(const struct json_doc *doc, unsigned int array, unsigned int index);
 

@@ -185,11 +185,35 @@ static void test_text_grows(void **state)
 	text_finish(&text);
 }
 
+static void test_json_members_come_one_by_one(void **state)
+{
+	static const char text[] = "{\"a\":{\"x\":1},\"b\":[{\"y\":2}],\"a\":3}";
+	jsmntok_t tokens[TOKENS];
+	struct json_doc doc;
+	char names[16] = "";
+	unsigned int name = 0;
+
+	(void)state;
+	assert_int_equal(json_parse(text, strlen(text), tokens, TOKENS, &doc), 0);
+	while ((name = json_next_member(&doc, 0, name))) {
+		char one[4];
+
+		assert_true(json_get_string(&doc, name, one, sizeof(one)));
+		strcat(names, one);
+	}
+	assert_string_equal(names, "aba");
+	name = json_next_member(&doc, json_member(&doc, 0, "a"), 0);
+	assert_true(name && !json_next_member(&doc, json_member(&doc, 0, "a"), name));
+	assert_int_equal(json_next_member(&doc, json_member(&doc, 0, "b"), 0), 0);
+	assert_int_equal(json_next_member(&doc, 999, 0), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_json_writes_commas_where_they_belong),
 		cmocka_unit_test(test_json_string_comes_back),
+		cmocka_unit_test(test_json_members_come_one_by_one),
 		cmocka_unit_test(test_json_reads_escapes),
 		cmocka_unit_test(test_json_finds_members_of_the_object_alone),
 		cmocka_unit_test(test_json_numbers),
