@@ -50,7 +50,7 @@ all: minivmm
 
 help:
 	@echo "make            build minivmm, one static binary"
-	@echo "make demo       let a guest's device sleep and wake in the rig; print the timeline"
+	@echo "make demo       let a guest's device sleep and wake in the rig; print the timeline, draw it"
 	@echo "make test       all tests: checks, unit, bare-metal guests on /dev/kvm, the rig"
 	@echo "make check      checks, unit tests, fuzzers, models only (minutes)"
 	@echo "make test-bare  bare-metal guests on /dev/kvm and the fault matrix only"

@@ -9,6 +9,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "tools/timeline.h"
 #include "tools/tools.h"
 #include "vmm/base/log.h"
 #include "vmm/base/text.h"
@@ -89,6 +90,7 @@ static tool_fn find_tool(const char *word)
 		tool_fn run;
 	} tools[] = {
 		{"doctor", tool_doctor},
+		{"timeline", timeline_main},
 		{NULL, NULL},
 	};
 

@@ -50,6 +50,7 @@ static const char help[] =
 	"\n"
 	"Commands:\n"
 	"  doctor [BDF]...           can this machine do it, and what to change if not\n"
+	"  timeline EVENTS -o FILE   draw what --events wrote as a picture (SVG)\n"
 	"\n"
 	"The terminal is the guest's first serial port (ttyS0). Ctrl-A x ends the guest.\n"
 	"Exit status: 0 the guest powered off, 1 a failure, 2 wrong usage or config.\n"
