@@ -120,7 +120,8 @@ include guest-tests/bare/bare.mk
 include guest-tests/model-gpu/model-gpu.mk tests/fuzz/fuzz.mk guest-tests/soak/soak.mk
 include guest-tests/rig/soak-rig.mk guest-tests/rig/iommufd.mk
 
-check: minivmm $(BUILD)/clang/minivmm unit-tests fuzz-programs model-gpu
+check: minivmm $(BUILD)/clang/minivmm unit-tests fuzz-programs model-gpu \
+	$(BUILD)/tests/program/check_ctl
 	scripts/run-tests check unit fuzz model
 
 # These run the real program: on a pseudo-terminal, on a pipe that nobody reads.

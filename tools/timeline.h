@@ -145,7 +145,4 @@ void timeline_merge_marks(struct timeline_marks *marks, uint64_t cell);
  * memory. The timeline is closed, and has at least one event. */
 void timeline_draw(const struct timeline *timeline, struct text *ret_svg);
 
-/* The command `minivmm timeline`, a tool_fn. */
-int timeline_main(int argc, char *argv[]);
-
 #endif

@@ -203,7 +203,7 @@ static int run(const struct arguments *arguments)
 	return status;
 }
 
-int timeline_main(int argc, char *argv[])
+int tool_timeline(int argc, char *argv[])
 {
 	struct arguments arguments;
 

@@ -20,7 +20,9 @@ enum tool_status {
  */
 typedef int (*tool_fn)(int argc, char *argv[]);
 
+int tool_ctl(int argc, char *argv[]);
 int tool_doctor(int argc, char *argv[]);
+int tool_timeline(int argc, char *argv[]);
 
 /* Writes a text to standard output, whole. TOOL_OK, or TOOL_FAILED after a line that says why. */
 int tool_say(const char *text, size_t len);

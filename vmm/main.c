@@ -9,7 +9,6 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "tools/timeline.h"
 #include "tools/tools.h"
 #include "vmm/base/log.h"
 #include "vmm/base/text.h"
@@ -90,7 +89,8 @@ static tool_fn find_tool(const char *word)
 		tool_fn run;
 	} tools[] = {
 		{"doctor", tool_doctor},
-		{"timeline", timeline_main},
+		{"ctl", tool_ctl},
+		{"timeline", tool_timeline},
 		{NULL, NULL},
 	};
 

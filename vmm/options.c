@@ -50,6 +50,7 @@ static const char help[] =
 	"\n"
 	"Commands:\n"
 	"  doctor [BDF]...           can this machine do it, and what to change if not\n"
+	"  ctl SOCKET status         look at a running VM, and control it; see --api\n"
 	"  timeline EVENTS -o FILE   draw what --events wrote as a picture (SVG)\n"
 	"\n"
 	"The terminal is the guest's first serial port (ttyS0). Ctrl-A x ends the guest.\n"
