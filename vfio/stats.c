@@ -1,26 +1,17 @@
 #include "vfio/stats.h"
 
-#include <errno.h>
+#include <ctype.h>
 #include <stdio.h>
 
-#include "vmm/base/bits.h"
-#include "vmm/events.h"
+#include "vmm/base/errno_name.h"
 
-#define ERRNO_OTHERS (STATS_ERRNOS - 1) /* the place of those that found none */
-#define KEY_MAX 24
-#define NUMBERS_MAX 36U
-
-/* Microseconds below which bucket `i` counts. */
-static uint64_t bucket_end(unsigned int i)
-{
-	return 1000ULL << i;
-}
+#define KEY_MAX STATS_KEY_MAX
 
 static void histogram_add(struct stats_histogram *histogram, uint64_t us)
 {
 	unsigned int i = 0;
 
-	while (i < STATS_BUCKETS - 1 && us >= bucket_end(i))
+	while (i < STATS_BUCKETS - 1 && us > stats_bucket_us(i))
 		i++;
 	histogram->bucket[i]++;
 	histogram->sum_us += us;
@@ -30,9 +21,9 @@ static void count_refusal(struct power_stats *stats, int error)
 {
 	unsigned int i = 0;
 
-	while (i < ERRNO_OTHERS && stats->refused[i].error && stats->refused[i].error != error)
+	while (i < STATS_OTHERS && stats->refused[i].error && stats->refused[i].error != error)
 		i++;
-	if (i < ERRNO_OTHERS)
+	if (i < STATS_OTHERS)
 		stats->refused[i].error = error;
 	stats->refused[i].count++;
 	stats->refusals++;
@@ -65,47 +56,43 @@ void stats_slept(struct power_stats *stats, uint64_t engaged_us, uint64_t suspen
 	stats->suspended_us += suspended_us;
 }
 
-/* --- the event --- */
+/* --- as numbers with names --- */
 
-/* The numbers that are not 0, with names of their own where these are made up. */
-struct numbers {
-	struct event_number number[NUMBERS_MAX];
-	char key[NUMBERS_MAX][KEY_MAX];
-	unsigned int count;
-};
-
-static void add(struct numbers *numbers, const char *prefix, const char *name, uint64_t value)
+static void add(struct stats_numbers *numbers, const char *prefix, const char *name,
+		uint64_t value)
 {
 	char *key;
 
-	if (!value || numbers->count == NUMBERS_MAX)
+	if (!value || numbers->count == STATS_NUMBERS_MAX)
 		return;
 	key = numbers->key[numbers->count];
 	snprintf(key, KEY_MAX, "%s%s", prefix, name);
 	numbers->number[numbers->count++] = (struct event_number) {key, value};
 }
 
-static void add_refusals(struct numbers *numbers, const struct power_stats *stats)
+/* "eio", or the number of one without a name. */
+static void lower_name(int error, char *ret_name, size_t size)
 {
-	static const struct {
-		int error;
-		const char *name;
-	} names[] = {
-		{-EIO, "eio"},       {-EINVAL, "einval"}, {-ENOTTY, "enotty"}, {-ENODEV, "enodev"},
-		{-EBUSY, "ebusy"},   {-EPERM, "eperm"},   {-EACCES, "eacces"}, {-ENOMEM, "enomem"},
-		{-EAGAIN, "eagain"}, {-EINTR, "eintr"},   {-ETIMEDOUT, "etimedout"},
-	};
+	const char *name = errno_name(error);
+	size_t i = 0;
 
+	if (!name) {
+		snprintf(ret_name, size, "%d", -error);
+		return;
+	}
+	for (; name[i] && i < size - 1; i++)
+		ret_name[i] = (char)tolower((unsigned char)name[i]);
+	ret_name[i] = '\0';
+}
+
+static void add_refusals(struct stats_numbers *numbers, const struct power_stats *stats)
+{
 	for (unsigned int i = 0; i < STATS_ERRNOS; i++) {
-		char text[KEY_MAX / 2];
-		const char *name = text;
+		char name[KEY_MAX / 2] = "others";
 
-		snprintf(text, sizeof(text), "%d", -stats->refused[i].error);
-		for (size_t k = 0; k < ARRAY_SIZE(names); k++)
-			if (names[k].error == stats->refused[i].error)
-				name = names[k].name;
-		add(numbers, "refused_", i == ERRNO_OTHERS ? "others" : name,
-		    stats->refused[i].count);
+		if (i != STATS_OTHERS)
+			lower_name(stats->refused[i].error, name, sizeof(name));
+		add(numbers, "refused_", name, stats->refused[i].count);
 	}
 }
 
@@ -121,12 +108,12 @@ static uint64_t percentile(const struct stats_histogram *histogram, unsigned int
 	for (unsigned int i = STATS_BUCKETS - 1; i > 0; i--) {
 		above += histogram->bucket[i];
 		if (above > counted * (100 - percent) / 100)
-			return i == STATS_BUCKETS - 1 ? 0 : bucket_end(i);
+			return i == STATS_BUCKETS - 1 ? 0 : stats_bucket_us(i);
 	}
-	return counted ? bucket_end(0) : 0;
+	return counted ? stats_bucket_us(0) : 0;
 }
 
-static void add_histogram(struct numbers *numbers, const char *prefix,
+static void add_histogram(struct stats_numbers *numbers, const char *prefix,
 			  const struct stats_histogram *histogram)
 {
 	add(numbers, prefix, "_us_sum", histogram->sum_us);
@@ -134,22 +121,29 @@ static void add_histogram(struct numbers *numbers, const char *prefix,
 	add(numbers, prefix, "_us_p99", percentile(histogram, 99));
 }
 
+void stats_list(const struct power_stats *stats, struct stats_numbers *ret_numbers)
+{
+	ret_numbers->count = 0;
+	add(ret_numbers, "entries", "", stats->entries);
+	add(ret_numbers, "refusals", "", stats->refusals);
+	add_refusals(ret_numbers, stats);
+	for (unsigned int i = 0; i < POWER_CAUSES; i++)
+		add(ret_numbers, "wakes_", power_cause_name((enum power_cause)i), stats->wakes[i]);
+	add(ret_numbers, "losses", "", stats->losses);
+	add(ret_numbers, "recoveries", "", stats->recoveries);
+	add(ret_numbers, "engaged_us", "", stats->engaged_us);
+	add(ret_numbers, "suspended_us", "", stats->suspended_us);
+	add_histogram(ret_numbers, "entry", &stats->entry);
+	add_histogram(ret_numbers, "exit", &stats->exit);
+}
+
 void stats_emit(const char *device, const struct power_stats *stats)
 {
-	struct numbers numbers = {.count = 0};
-	struct event event = {.event = "counters", .device = device, .number = numbers.number};
+	struct stats_numbers numbers;
 
-	add(&numbers, "entries", "", stats->entries);
-	add(&numbers, "refusals", "", stats->refusals);
-	add_refusals(&numbers, stats);
-	for (unsigned int i = 0; i < POWER_CAUSES; i++)
-		add(&numbers, "wakes_", power_cause_name((enum power_cause)i), stats->wakes[i]);
-	add(&numbers, "losses", "", stats->losses);
-	add(&numbers, "recoveries", "", stats->recoveries);
-	add(&numbers, "engaged_us", "", stats->engaged_us);
-	add(&numbers, "suspended_us", "", stats->suspended_us);
-	add_histogram(&numbers, "entry", &stats->entry);
-	add_histogram(&numbers, "exit", &stats->exit);
-	event.numbers = numbers.count;
-	events_emit(&event);
+	stats_list(stats, &numbers);
+	events_emit(&(struct event) {
+		.event = "counters", .device = device, .number = numbers.number,
+		.numbers = numbers.count,
+	});
 }

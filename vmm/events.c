@@ -1,5 +1,6 @@
 #include "vmm/events.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -7,24 +8,27 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "vmm/base/bits.h"
 #include "vmm/base/clock.h"
+#include "vmm/base/errno_name.h"
 #include "vmm/base/json.h"
 #include "vmm/base/log.h"
 
-#define LINE_MAX_BYTES 1024
 /* Not blocking: the machine does not wait for who should read a FIFO. */
 #define FILE_FLAGS (O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* protects log_fd and orders lines */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* orders lines, and protects the rest */
 static int log_fd = -1;
-static uint64_t start_us;
+static uint64_t start_us;        /* written once, before there are threads */
+static struct event_ring *ring;  /* NULL: nobody may ask for the last lines */
+static int ring_fd = -1;
 
 struct line {
-	char text[LINE_MAX_BYTES];
+	char text[EVENT_LINE_MAX];
 	size_t len;
 };
 
@@ -69,27 +73,14 @@ static void put_number(struct line *line, const struct event_number *number)
 
 static void put_error(struct line *line, int error)
 {
-	static const struct {
-		int number;
-		const char *name;
-	} names[] = {
-		{EIO, "EIO"},       {EINVAL, "EINVAL"}, {ENOTTY, "ENOTTY"}, {ENODEV, "ENODEV"},
-		{EBUSY, "EBUSY"},   {EPERM, "EPERM"},   {EACCES, "EACCES"}, {ENOMEM, "ENOMEM"},
-		{EAGAIN, "EAGAIN"}, {EINTR, "EINTR"},   {EBADF, "EBADF"},
-		{EFAULT, "EFAULT"}, {ENXIO, "ENXIO"},   {ETIMEDOUT, "ETIMEDOUT"},
-		{ECANCELED, "ECANCELED"},             {EPROTO, "EPROTO"},
-		{ECONNRESET, "ECONNRESET"},
-	};
+	const char *name = errno_name(error);
 
 	if (!error)
 		return;
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-		if (names[i].number != -error)
-			continue;
-		put_string(line, "errno", names[i].name);
-		return;
-	}
-	put(line, ",\"errno\":\"%d\"", -error);
+	if (name)
+		put_string(line, "errno", name);
+	else
+		put(line, ",\"errno\":\"%d\"", -error);
 }
 
 int events_open(const char *path)
@@ -112,27 +103,131 @@ int events_open(const char *path)
 	return 0;
 }
 
+static void format(struct line *line, const struct event *event)
+{
+	put(line, "{\"t_us\":%" PRIu64, events_now_us());
+	put_string(line, "event", event->event);
+	put_string(line, "device", event->device);
+	put_string(line, "from", event->from);
+	put_string(line, "to", event->to);
+	put_string(line, "cause", event->cause);
+	put_error(line, event->error);
+	if (event->latency_us)
+		put(line, ",\"latency_us\":%" PRIu64, event->latency_us);
+	for (unsigned int i = 0; i < event->numbers; i++)
+		put_number(line, &event->number[i]);
+	put_string(line, "detail", event->detail);
+	put(line, "}\n");
+}
+
 void events_emit(const struct event *event)
 {
 	struct line line = {.len = 0};
+	uint64_t one = 1;
 
 	pthread_mutex_lock(&lock);
-	if (log_fd >= 0) {
-		put(&line, "{\"t_us\":%" PRIu64, clock_us() - start_us);
-		put_string(&line, "event", event->event);
-		put_string(&line, "device", event->device);
-		put_string(&line, "from", event->from);
-		put_string(&line, "to", event->to);
-		put_string(&line, "cause", event->cause);
-		put_error(&line, event->error);
-		if (event->latency_us)
-			put(&line, ",\"latency_us\":%" PRIu64, event->latency_us);
-		for (unsigned int i = 0; i < event->numbers; i++)
-			put_number(&line, &event->number[i]);
-		put_string(&line, "detail", event->detail);
-		put(&line, "}\n");
-		if (write(log_fd, line.text, line.len) != (ssize_t)line.len)
-			log_guest("events: a line could not be written, ignoring");
+	if (log_fd >= 0 || ring)
+		format(&line, event);
+	if (log_fd >= 0 && write(log_fd, line.text, line.len) != (ssize_t)line.len)
+		log_guest("events: a line could not be written, ignoring");
+	if (ring) {
+		event_ring_add(ring, line.text, line.len);
+		if (write(ring_fd, &one, sizeof(one)) < 0)
+			log_debug("events: the readers are told already");
 	}
 	pthread_mutex_unlock(&lock);
+}
+
+uint64_t events_time_us(uint64_t clock)
+{
+	return clock > start_us ? clock - start_us : 0;
+}
+
+uint64_t events_now_us(void)
+{
+	return events_time_us(clock_us());
+}
+
+/* --- readers --- */
+
+int events_keep(void)
+{
+	struct event_ring *fresh = calloc(1, sizeof(*fresh));
+	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+
+	if (!fresh || fd < 0) {
+		free(fresh);
+		return fd < 0 ? -errno : -ENOMEM;
+	}
+	pthread_mutex_lock(&lock);
+	assert(!ring);
+	ring = fresh;
+	ring_fd = fd;
+	pthread_mutex_unlock(&lock);
+	return 0;
+}
+
+void events_drop(void)
+{
+	pthread_mutex_lock(&lock);
+	free(ring);
+	ring = NULL;
+	if (ring_fd >= 0)
+		close(ring_fd);
+	ring_fd = -1;
+	pthread_mutex_unlock(&lock);
+}
+
+int events_fd(void)
+{
+	return ring_fd;
+}
+
+struct event_cursor events_oldest(void)
+{
+	struct event_cursor cursor = {0};
+
+	pthread_mutex_lock(&lock);
+	if (ring)
+		cursor = event_ring_oldest(ring);
+	pthread_mutex_unlock(&lock);
+	return cursor;
+}
+
+struct event_cursor events_newest(void)
+{
+	struct event_cursor cursor = {0};
+
+	pthread_mutex_lock(&lock);
+	if (ring)
+		cursor = event_ring_newest(ring);
+	pthread_mutex_unlock(&lock);
+	return cursor;
+}
+
+/* What is said in the place of lines that are gone; `count` 0: nothing. */
+static size_t say_lost(uint64_t count, char *ret_line, size_t size)
+{
+	const struct event_number number = {"count", count};
+	struct line line = {.len = 0};
+
+	if (!count)
+		return 0;
+	format(&line, &(struct event){.event = "lost", .number = &number, .numbers = 1});
+	assert(line.len <= size);
+	memcpy(ret_line, line.text, line.len);
+	return line.len;
+}
+
+size_t events_read(struct event_cursor *cursor, char *ret_lines, size_t size)
+{
+	size_t len = 0;
+
+	pthread_mutex_lock(&lock);
+	if (ring) {
+		len = say_lost(event_ring_skip_lost(ring, cursor), ret_lines, size);
+		len += event_ring_read(ring, cursor, ret_lines + len, size - len);
+	}
+	pthread_mutex_unlock(&lock);
+	return len;
 }

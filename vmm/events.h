@@ -9,7 +9,12 @@
 #ifndef VMM_EVENTS_H
 #define VMM_EVENTS_H
 
+#include <stddef.h>
 #include <stdint.h>
+
+#include "vmm/event_ring.h"
+
+#define EVENT_LINE_MAX 1024U /* bytes of a line */
 
 /* One more number of an event, under a key of its own. */
 struct event_number {
@@ -37,5 +42,31 @@ struct event {
 int events_open(const char *path);
 
 void events_emit(const struct event *event);
+
+/* --- readers inside the program (the control socket) --- */
+
+/* Keeps the last lines in memory, too, from now on; once. 0, or negative errno. */
+int events_keep(void);
+/* The end of that. */
+void events_drop(void);
+
+/* An eventfd, not blocking, signalled with every line; -1: none are kept. */
+int events_fd(void);
+
+/* A reader begins: before the oldest line that is kept, or after the newest. */
+struct event_cursor events_oldest(void);
+struct event_cursor events_newest(void);
+
+/*
+ * The lines from `cursor` on, as many as fit (at least EVENT_LINE_MAX bytes must). Where lines are
+ * gone already one line of event "lost" with their number `count` is in their place. Returns the
+ * bytes; 0: there is nothing new.
+ */
+size_t events_read(struct event_cursor *cursor, char *ret_lines, size_t size);
+
+/* The log's clock: its t_us of this moment. */
+uint64_t events_now_us(void);
+/* t_us of a moment of clock_us(). */
+uint64_t events_time_us(uint64_t clock);
 
 #endif

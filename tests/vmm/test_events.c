@@ -165,6 +165,49 @@ static void test_events_waits_for_no_reader(void **state)
 	unlink(fifo);
 }
 
+/* Readers inside the program: whole lines in order, a descriptor that tells of them, and a line for
+ * what came and went unread. */
+static void test_events_keeps_the_last_lines(void **state)
+{
+	struct event_cursor early, late;
+	char text[4 * EVENT_LINE_MAX + 1];
+	uint64_t told;
+	size_t len;
+
+	(void)state;
+	assert_int_equal(events_fd(), -1);
+	early = events_oldest();
+	assert_int_equal(events_read(&early, text, sizeof(text)), 0);
+	assert_int_equal(events_keep(), 0);
+	early = events_oldest();
+	events_emit(&(struct event){.event = "first"});
+	late = events_newest();
+	events_emit(&(struct event){.event = "second"});
+	assert_int_equal(read(events_fd(), &told, sizeof(told)), sizeof(told));
+	assert_int_equal(told, 2);
+	text[events_read(&late, text, sizeof(text) - 1)] = '\0';
+	assert_null(strstr(text, "first"));
+	assert_non_null(strstr(text, "\"event\":\"second\"}\n"));
+	for (unsigned int i = 0; i < 5000; i++)
+		events_emit(&(struct event){.event = "boot"});
+	len = events_read(&early, text, sizeof(text) - 1);
+	text[len] = '\0';
+	assert_int_equal(text[len - 1], '\n');
+	assert_memory_equal(text, "{\"t_us\":", 8);
+	assert_non_null(strstr(text, ",\"event\":\"lost\",\"count\":"));
+	assert_null(strstr(strchr(text, '\n'), "lost"));
+	events_drop();
+	assert_int_equal(events_fd(), -1);
+	events_emit(&(struct event){.event = "nowhere"});
+}
+
+static void test_events_clock(void **state)
+{
+	(void)state;
+	assert_int_equal(events_time_us(0), 0); /* before its start */
+	assert_true(events_now_us() <= events_time_us(UINT64_MAX));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -175,6 +218,8 @@ int main(void)
 		cmocka_unit_test(test_events_writes_utf8),
 		cmocka_unit_test(test_events_reports_a_bad_path),
 		cmocka_unit_test(test_events_waits_for_no_reader),
+		cmocka_unit_test(test_events_keeps_the_last_lines),
+		cmocka_unit_test(test_events_clock),
 	};
 
 	return cmocka_run_group_tests_name("events", tests, make_file, remove_file);
