@@ -1,5 +1,6 @@
 #include "vmm/loop.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -67,9 +68,16 @@ static struct watch *find_locked(struct loop *loop, int fd)
 	return NULL;
 }
 
+static struct epoll_event event_of(int fd, unsigned int wanted)
+{
+	return (struct epoll_event){.events = (wanted & LOOP_READ ? EPOLLIN : 0U) |
+					      (wanted & LOOP_WRITE ? EPOLLOUT : 0U),
+				    .data.fd = fd};
+}
+
 int loop_add(struct loop *loop, int fd, loop_handler handler, void *opaque)
 {
-	struct epoll_event event = {.events = EPOLLIN, .data.fd = fd};
+	struct epoll_event event = event_of(fd, LOOP_READ);
 	struct watch *watch;
 	int error = -ENOSPC;
 
@@ -82,6 +90,17 @@ int loop_add(struct loop *loop, int fd, loop_handler handler, void *opaque)
 	}
 	pthread_mutex_unlock(&loop->lock);
 	return error;
+}
+
+void loop_want(struct loop *loop, int fd, unsigned int wanted)
+{
+	struct epoll_event event = event_of(fd, wanted);
+	bool changed;
+
+	/* epoll has a lock of its own, and a watched descriptor it knows already. */
+	changed = !epoll_ctl(loop->epoll_fd, EPOLL_CTL_MOD, fd, &event);
+	assert(changed);
+	(void)changed;
 }
 
 void loop_remove(struct loop *loop, int fd)

@@ -1,5 +1,5 @@
 /*
- * The event loop of the main thread: file descriptors that became readable, and nothing else.
+ * The event loop of the main thread: file descriptors that became ready, and nothing else.
  * Handlers run on the main thread, one at a time. Adding and removing is allowed from any thread
  * before loop_run() and from handlers during it.
  */
@@ -19,6 +19,12 @@ void loop_destroy(struct loop *loop);
 /* Calls `handler` whenever `fd` is readable or hung up. 0, or negative errno of epoll_ctl. */
 int loop_add(struct loop *loop, int fd, loop_handler handler, void *opaque);
 void loop_remove(struct loop *loop, int fd);
+
+/* From now on what the watched `fd` is awaited for is this: one or both. Its handler is not told
+ * which it was: descriptors that are written do not block, and both may be tried. */
+#define LOOP_READ 0x1U
+#define LOOP_WRITE 0x2U
+void loop_want(struct loop *loop, int fd, unsigned int wanted);
 
 /* Runs until loop_stop(); returns the status given to the first loop_stop(). */
 int loop_run(struct loop *loop);

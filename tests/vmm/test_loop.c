@@ -5,6 +5,7 @@
 #include <cmocka.h>
 #include <pthread.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "vmm/loop.h"
@@ -108,6 +109,60 @@ static void test_loop_first_stop_counts_from_any_thread(void **state)
 	assert_int_equal(loop_run(f->loop), 5);
 }
 
+struct writer {
+	struct loop *loop;
+	unsigned int writes, reads;
+};
+
+/* Is called while there is room, until it wants something to read instead; the other end, which
+ * then speaks, ends the loop. */
+static void write_or_read(void *opaque, int fd)
+{
+	struct writer *writer = opaque;
+	char byte = 'w';
+
+	if (read(fd, &byte, 1) == 1) {
+		writer->reads++;
+		loop_stop(writer->loop, 5);
+	} else if (writer->writes < 3) {
+		assert_int_equal(write(fd, &byte, 1), 1);
+		if (++writer->writes == 3)
+			loop_want(writer->loop, fd, LOOP_READ);
+	} else {
+		fail_msg("called for nothing that it wants");
+	}
+}
+
+static void answer(void *opaque, int fd)
+{
+	char bytes[3];
+
+	(void)opaque;
+	if (recv(fd, bytes, sizeof(bytes), MSG_PEEK) == sizeof(bytes)) {
+		assert_int_equal(read(fd, bytes, sizeof(bytes)), sizeof(bytes));
+		assert_int_equal(write(fd, "a", 1), 1);
+	}
+}
+
+static void test_loop_awaits_what_is_wanted(void **state)
+{
+	struct fixture *f = *state;
+	struct writer writer = {.loop = f->loop};
+	int pair[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
+	assert_int_equal(loop_add(f->loop, pair[0], write_or_read, &writer), 0);
+	assert_int_equal(loop_add(f->loop, pair[1], answer, NULL), 0);
+	loop_want(f->loop, pair[0], LOOP_READ | LOOP_WRITE);
+	assert_int_equal(loop_run(f->loop), 5);
+	assert_int_equal(writer.writes, 3);
+	assert_int_equal(writer.reads, 1);
+	loop_remove(f->loop, pair[0]);
+	loop_remove(f->loop, pair[1]);
+	close(pair[0]);
+	close(pair[1]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -115,6 +170,7 @@ int main(void)
 						setup, teardown),
 		cmocka_unit_test_setup_teardown(test_loop_never_calls_a_removed_handler, setup,
 						teardown),
+		cmocka_unit_test_setup_teardown(test_loop_awaits_what_is_wanted, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_loop_first_stop_counts_from_any_thread, setup,
 						teardown),
 	};
