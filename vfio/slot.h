@@ -1,7 +1,8 @@
 /*
  * Inside vfio/: what the files of a slot share. slot.c makes and destroys it, slot_config.c reads
  * its option, slot_thread.c owns its power from vfio_slot_start() on, slot_actions.c does what the
- * power state machine says, slot_watch.c knows of sleeps and wakes what the machine need not.
+ * power state machine says, slot_watch.c knows of sleeps and wakes what the machine need not,
+ * slot_status.c tells others.
  */
 #ifndef VFIO_SLOT_H
 #define VFIO_SLOT_H
@@ -54,10 +55,23 @@ struct slot_commands {
 	unsigned int issued;  /* tickets of those who wait for an answer */
 };
 
+/* What others may know of the slot: a copy, made after each step of the machine. */
+struct slot_published {
+	struct vfio_slot_status status; /* without the host's view and the present sleep */
+	const char *sysfs;    /* NULL: the host has no view of it */
+	uint64_t hold_until;  /* clock when the governor's hold is over */
+	struct {
+		uint64_t engaged_at;   /* clock when the present sleep began; 0: none */
+		bool observed;         /* `suspended_us` is known */
+		uint64_t suspended_us; /* the host's, when that sleep began */
+	} fn[HOST_FUNCTIONS];
+};
+
 struct vfio_slot {
 	char name[48];        /* "0000:01:00", or of the server */
 	unsigned int index;
 	struct vfio_slot_config config;
+	const char *sysfs;    /* where the host's view is; NULL: there is none */
 	struct policy policy;
 	struct slot_function fn[HOST_FUNCTIONS];
 
@@ -73,6 +87,7 @@ struct vfio_slot {
 	unsigned int sequence; /* of the request being worked on, for slot_power_done() */
 	int timer_fd;          /* resend timer */
 	int hold_fd;           /* timer: the governor's hold is over */
+	uint64_t hold_until;   /* clock when the governor's hold is over */
 	uint64_t asked_at;     /* clock when the guest was last asked to eject; 0: it was not */
 
 	bool running;          /* main thread's */
@@ -83,12 +98,13 @@ struct vfio_slot {
 	pthread_cond_t answered;
 	struct slot_commands commands;
 	unsigned int served;   /* highest ticket answered */
+	struct slot_published published;
 };
 
 /*
  * The part of vfio_slot_create() after the back ends are open. Owns those of `backend` (by function
  * number, NULL: none) from now on, also when it fails. `name` is the slot's. `sysfs` is where facts
- * of the host are looked up, NULL: there are none (vfio-user, tests). With a sentence.
+ * of the host are looked up, a constant; NULL: there are none (vfio-user, tests). With a sentence.
  */
 int vfio_slot_build(const char *name, const char *sysfs, const struct vfio_slot_config *config,
 		    const struct quirks *quirks, unsigned int index,
@@ -109,6 +125,11 @@ void slot_set_timer(int fd, uint64_t ms);
 /* One event of the log about function `fn`, with a sentence (or NULL). */
 void slot_emit(const struct vfio_slot *slot, unsigned int fn, const char *name,
 	       const char *detail);
+
+/* --- slot_status.c: likewise --- */
+
+/* Lets others know how things are now. */
+void slot_publish(struct vfio_slot *slot);
 
 /* --- slot_watch.c: likewise --- */
 

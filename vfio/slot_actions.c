@@ -345,9 +345,12 @@ void slot_feed(struct vfio_slot *slot, struct power_event event)
 	while (more) {
 		refresh(slot);
 		power_step(&slot->power, &event, &actions);
+		/* Who reads the event of a transition, or sees it answered, finds it here, too. */
+		slot_publish(slot);
 		more = false;
 		for (unsigned int i = 0; i < actions.count; i++)
 			more |= carry_out(slot, &actions.action[i], &event);
 		show_presence(slot);
+		slot_publish(slot);
 	}
 }

@@ -211,6 +211,7 @@ static int build(struct vfio_slot *slot, const char *sysfs, const struct quirks 
 	/* Now it is known which have power management. */
 	decide(slot, quirks, facts, all);
 	configure_power(slot, facts);
+	slot_publish(slot);
 	tell_policy(slot);
 	return 0;
 }
@@ -255,6 +256,8 @@ int vfio_slot_build(const char *name, const char *sysfs, const struct vfio_slot_
 		error = slot_explain(-EMFILE, ret_why, why_size, name, "eventfd or timerfd");
 	else if (inject_faults(own, config->inject_entry_error))
 		error = slot_explain(-ENOMEM, ret_why, why_size, name, "fault injection");
+	else
+		slot->sysfs = sysfs;
 	if (!error)
 		error = build(slot, sysfs, quirks, own, ret_why, why_size);
 	if (error) {

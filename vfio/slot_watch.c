@@ -129,6 +129,7 @@ void slot_watch_hold(struct vfio_slot *slot)
 
 	for (unsigned int i = 0; i < HOST_FUNCTIONS; i++)
 		slot->power.fn[i].hold = ms ? -EAGAIN : 0;
+	slot->hold_until = ms ? clock_us() + ms * 1000 : 0;
 	slot_set_timer(slot->hold_fd, ms);
 	if (ms && tell)
 		announce(slot, rule, ms);

@@ -12,6 +12,7 @@
 #include "vfio/governor.h"
 #include "vfio/policy.h"
 #include "vfio/power.h"
+#include "vfio/stats.h"
 
 struct acpi_pm;
 struct bus;
@@ -87,6 +88,43 @@ int vfio_slot_plug(struct vfio_slot *slot, const struct vfio_machine *machine, c
 		   size_t why_size);
 
 void vfio_slot_info(const struct vfio_slot *slot, struct vfio_slot_info *ret_info);
+
+/* --- what is known of a slot now, for people and programs --- */
+
+/* What the host's sysfs says of a function. */
+struct vfio_host_view {
+	char power_state[16];  /* "D0", "D3hot", "D3cold", "unknown" */
+	bool suspended;
+	uint64_t suspended_us; /* in all, since the host started */
+};
+
+struct vfio_function_status {
+	bool exists;
+	char name[48];             /* "0000:01:00.0" */
+	enum power_state state;
+	uint64_t since;            /* clock_us() when `state` began */
+	int error;                 /* negative errno of the last refusal or failure; 0: none */
+	bool has_host;             /* false: the host's kernel does not know it (vfio-user) */
+	struct vfio_host_view host;
+	struct power_stats stats;  /* with the sleep that is under way */
+};
+
+struct vfio_slot_status {
+	char id[16];               /* "gpu0" */
+	char name[48];             /* "0000:01:00" */
+	char path[128];            /* of function 0 in sysfs, or "vfio-user:PATH" */
+	struct policy policy;
+	bool guest_on;             /* what the guest last asked for and was answered */
+	uint64_t hold_ms;          /* how long the governor still refuses sleeps */
+	struct vfio_function_status fn[POWER_FUNCTIONS];
+};
+
+/*
+ * A copy of what the slot's thread published after its last step, and of what sysfs says by name:
+ * waits for nobody, touches no device, wakes none and keeps none awake. Any thread, from
+ * vfio_slot_create() to vfio_slot_destroy().
+ */
+void vfio_slot_status(struct vfio_slot *slot, struct vfio_slot_status *ret_status);
 
 /* Starts the power thread; before the first vCPU runs. 0 or negative errno. */
 int vfio_slot_start(struct vfio_slot *slot);
