@@ -16,6 +16,7 @@ const struct fake_property fake_config_whole[] = {
 	{"memory", "size-mib", FAKE_U32("\0\0\4\0")},
 	{"cpus", "count", FAKE_U32("\0\0\0\3")},
 	{"events", "file", FAKE_STRING("-")},
+	{"api", "socket", FAKE_STRING("/s")},
 	{"vfio", "backend", FAKE_STRING("group")},
 	{"vfio", "quirks", FAKE_STRING("/q")},
 	{"gpu", "slot", FAKE_STRING("0000:01:00.0")},

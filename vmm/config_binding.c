@@ -37,6 +37,11 @@ static const struct config_property in_events[] = {
 	{NULL, 0, NULL, NULL},
 };
 
+static const struct config_property in_api[] = {
+	{"socket", CONFIG_PATH, "api", NULL},
+	{NULL, 0, NULL, NULL},
+};
+
 static const struct config_property in_vfio[] = {
 	{"backend", CONFIG_STRING, "vfio-backend", NULL},
 	{"quirks", CONFIG_PATH, "quirks", NULL},
@@ -61,6 +66,7 @@ const struct config_node config_nodes[] = {
 	{"memory", NULL, in_memory},
 	{"cpus", NULL, in_cpus},
 	{"events", NULL, in_events},
+	{"api", NULL, in_api},
 	{"vfio", NULL, in_vfio},
 	{"gpu", "gpu", in_gpu},
 	{NULL, NULL, NULL},

@@ -15,6 +15,7 @@
 #include "devices/q35.h"
 #include "vfio/quirks.h"
 #include "vfio/vfio.h"
+#include "vmm/api.h"
 #include "vmm/base/bits.h"
 #include "vmm/base/log.h"
 #include "vmm/boot.h"
@@ -26,6 +27,7 @@
 #include "vmm/layout.h"
 #include "vmm/loop.h"
 #include "vmm/mem.h"
+#include "vmm/notify.h"
 #include "vmm/options.h"
 #include "vmm/terminal.h"
 #include "vmm/vcpu.h"
@@ -51,8 +53,11 @@ struct machine {
 	struct vfio_slot *slot[SLOT_MAX];
 	struct vcpus *vcpus;
 	struct terminal *terminal;
+	struct api *api;         /* NULL: no --api */
+	struct notify *notify;   /* NULL: no service manager */
 	int signal_fd;
 	int reset_fd;            /* eventfd: a reset was asked for */
+	bool reset_by_api;       /* ... by the control socket, too; main thread's */
 };
 
 /* --- what the guest and the person ask for; on any thread, must not block --- */
@@ -146,6 +151,33 @@ static void on_rtc_timer(void *opaque, int fd)
 
 	(void)fd;
 	rtc_timer(machine->rtc);
+}
+
+/* --- what the control socket asks for; main thread --- */
+
+static bool on_slot_asked(void *opaque, unsigned int index, struct vfio_slot_status *ret_status)
+{
+	struct machine *machine = opaque;
+
+	if (index >= machine->options->slots)
+		return false;
+	vfio_slot_status(machine->slot[index], ret_status);
+	return true;
+}
+
+static void on_reboot_asked(void *opaque)
+{
+	struct machine *machine = opaque;
+
+	machine->reset_by_api = true;
+	ask_reset(machine);
+}
+
+static void on_power_button(void *opaque)
+{
+	struct machine *machine = opaque;
+
+	acpi_pm_power_button(machine->pm);
 }
 
 /* --- the machine, in order --- */
@@ -290,7 +322,8 @@ static void on_reset(void *opaque, int fd)
 	vcpus_wait_paused(m->vcpus);
 	if (read(fd, &count, sizeof(count)) != sizeof(count) || loop_is_stopping(m->loop))
 		return;
-	events_emit(&(struct event){.event = "reset", .cause = "guest"});
+	events_emit(&(struct event){.event = "reset", .cause = m->reset_by_api ? "api" : "guest"});
+	m->reset_by_api = false;
 	/* First: an interrupt that a device raises from its reset on must not be forgotten. */
 	irq_chip_reset(m->irq);
 	for (unsigned int i = 0; i < m->options->slots; i++)
@@ -331,6 +364,19 @@ static int watch(struct machine *m)
 	return error;
 }
 
+/* Before any device is touched: its path may be taken. It answers once the loop runs. */
+static int create_api(struct machine *m, char *why, size_t why_size)
+{
+	const struct api_machine machine = {
+		.opaque = m, .options = m->options, .slot = on_slot_asked,
+		.power_button = on_power_button, .reboot = on_reboot_asked, .shutdown = on_quit};
+
+	m->notify = notify_create(m->loop);
+	if (!m->options->api)
+		return 0;
+	return api_create(m->loop, m->options->api, &machine, &m->api, why, why_size);
+}
+
 static int build(struct machine *m, char *why, size_t why_size)
 {
 	const struct boot_config boot = {.kernel = m->options->kernel,
@@ -340,6 +386,8 @@ static int build(struct machine *m, char *why, size_t why_size)
 
 	if (!error)
 		error = create_core(m, why, why_size);
+	if (!error)
+		error = create_api(m, why, why_size);
 	if (!error)
 		error = create_devices(m);
 	if (!error)
@@ -386,7 +434,10 @@ int machine_run(struct machine *machine)
 	}
 	events_emit(&(struct event){.event = "boot"});
 	vcpus_resume(machine->vcpus);
+	notify_ready(machine->notify, "The guest runs");
 	status = loop_run(machine->loop);
+	notify_stopping(machine->notify);
+	api_stop(machine->api);
 	vcpus_wait_paused(machine->vcpus);
 	terminal_destroy(machine->terminal);
 	machine->terminal = NULL;
@@ -406,6 +457,8 @@ void machine_destroy(struct machine *machine)
 	rtc_destroy(machine->rtc);
 	serial_destroy(machine->serial);
 	acpi_pm_destroy(machine->pm);
+	api_destroy(machine->api);
+	notify_destroy(machine->notify);
 	loop_destroy(machine->loop);
 	bus_destroy(machine->mmio);
 	bus_destroy(machine->port);

@@ -39,6 +39,7 @@ static const char help[] =
 	"  --cpus N                  number of CPUs, 1 (default) to 64\n"
 	"  --events FILE             write one JSON object per line for every power transition\n"
 	"                            and machine event; - is standard error\n"
+	"  --api PATH                a control socket: HTTP with JSON, and metrics (docs/api.md)\n"
 	"  --no-reboot               end instead of rebooting when the guest resets\n"
 	"  --debug-exit              a guest's write of V to I/O port 0xf4 ends with (V << 1) | 1\n"
 	"  --config FILE             the machine as device tree: a .dtb, or a .dts where dtc is\n"

@@ -20,6 +20,7 @@ struct options {
 	const char *config;
 	const char *kernel;      /* --kernel, or the positional guest image */
 	const char *initrd, *append, *events;
+	const char *api;         /* path of the control socket, or NULL; its length is checked */
 	const char *quirks;      /* file of the user's own rules, or NULL */
 	uint64_t memory;         /* bytes */
 	unsigned int cpus;

@@ -11,6 +11,7 @@
 #include "vmm/base/bits.h"
 #include "vmm/base/text.h"
 #include "vmm/options_internal.h"
+#include "vmm/unix_socket.h"
 
 #define MEMORY_ALIGN (2 * MIB)
 #define MEMORY_MAX (8ULL << 40) /* what KVM takes as one piece */
@@ -177,6 +178,18 @@ static int set_config(struct options *options, const char *path, struct why why)
 	return 0;
 }
 
+static int set_api(struct options *options, const char *path, struct why why)
+{
+	size_t len = strlen(path);
+
+	options->api = path;
+	if (len && len < UNIX_SOCKET_PATH_SIZE)
+		return 0;
+	snprintf(why.text, why.size, "--api %.20s%s: the path of a socket has 1 to %u bytes, not "
+		 "%zu", path, len > 20 ? "..." : "", UNIX_SOCKET_PATH_SIZE - 1, len);
+	return -EINVAL;
+}
+
 #define AT(field) offsetof(struct options, field)
 
 const struct option_spec option_specs[OPTIONS_MAX + 1] = {
@@ -187,6 +200,7 @@ const struct option_spec option_specs[OPTIONS_MAX + 1] = {
 	{"memory", OPTION_VALUE, 0, set_memory, get_memory},
 	{"cpus", OPTION_VALUE, 0, set_cpus, get_cpus},
 	{"events", OPTION_TEXT, AT(events), NULL, NULL},
+	{"api", OPTION_TEXT, AT(api), set_api, NULL},
 	{"quirks", OPTION_TEXT, AT(quirks), NULL, NULL},
 	{"vfio-backend", OPTION_VALUE, 0, set_vfio_backend, get_vfio_backend},
 	{"no-reboot", OPTION_FLAG, AT(no_reboot), NULL, NULL},

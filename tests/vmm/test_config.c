@@ -59,6 +59,7 @@ static void test_config_everything(void **state)
 	assert_int_equal(options.memory, GIB);
 	assert_int_equal(options.cpus, 3);
 	assert_string_equal(options.events, "-");
+	assert_string_equal(options.api, "/s");
 	assert_int_equal(options.vfio_backend, VFIO_BACKEND_GROUP);
 	assert_string_equal(options.quirks, "/q");
 	assert_int_equal(options.slots, 2);
@@ -119,7 +120,8 @@ static const struct refusal {
 	{{COMPATIBLE, {"disks", NULL, NULL, 0}},
 	 "node /disks is unknown; there are chosen, memory"},
 	{{COMPATIBLE, {"gpu@0", "slot", FAKE_STRING("01:00.0")}},
-	 "node /gpu@0 is unknown; there are chosen, memory, cpus, events, vfio, gpu, gpu-NAME"},
+	 "node /gpu@0 is unknown; there are chosen, memory, cpus, events, api, vfio, gpu, "
+	 "gpu-NAME"},
 	{{COMPATIBLE, {"gpu-", "slot", FAKE_STRING("01:00.0")}}, "node /gpu- is unknown"},
 	{{COMPATIBLE, {"gpu-0@0", "slot", FAKE_STRING("01:00.0")}}, "node /gpu-0@0 is unknown"},
 	{{COMPATIBLE, {"cpus-0", NULL, NULL, 0}}, "node /cpus-0 is unknown"},

@@ -1,0 +1,472 @@
+/*
+ * The control socket as its clients see it: a real socket and loop, a machine that is made up. The
+ * client is a thread of its own, the loop runs on the test's.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "vfio/vfio.h"
+#include "vmm/api.h"
+#include "vmm/base/bits.h"
+#include "vmm/events.h"
+#include "vmm/http_server.h"
+#include "vmm/loop.h"
+#include "vmm/options.h"
+
+#define HOST "Host: x\r\n"
+#define ANSWER_MAX (1U << 20)
+
+static struct {
+	struct loop *loop;
+	struct api *api;
+	struct options options;
+	unsigned int slots, presses, reboots, shutdowns;
+	char path[64];
+	const char *wrong; /* what the client found, for the test's own thread to say */
+} fixture;
+
+/* --- the machine --- */
+
+static bool on_slot(void *opaque, unsigned int index, struct vfio_slot_status *ret_status)
+{
+	(void)opaque;
+	if (index >= fixture.slots)
+		return false;
+	*ret_status = (struct vfio_slot_status){
+		.id = "gpu0", .name = "0000:01:00", .path = "/sys/bus/pci/devices/0000:01:00.0",
+		.policy = {.power = POLICY_POWER_D3COLD, .reset = POLICY_RESET_FLR,
+			   .reasons = "power=auto: \"so\""},
+		.hold_ms = 7};
+	ret_status->fn[0] = (struct vfio_function_status){
+		.exists = true, .name = "0000:01:00.0", .state = POWER_ENGAGED, .has_host = true,
+		.host = {.power_state = "D3cold", .suspended = true, .suspended_us = 5},
+		.stats = {.entries = 3, .wakes[POWER_CAUSE_HOST] = 1}};
+	ret_status->fn[1] = (struct vfio_function_status){
+		.exists = true, .name = "0000:01:00.1", .state = POWER_REFUSED, .error = -EIO};
+	return true;
+}
+
+static void on_button(void *opaque)
+{
+	(void)opaque;
+	fixture.presses++;
+}
+
+static void on_reboot(void *opaque)
+{
+	(void)opaque;
+	fixture.reboots++;
+}
+
+static void on_shutdown(void *opaque)
+{
+	(void)opaque;
+	fixture.shutdowns++;
+}
+
+/* --- the client --- */
+
+static int connect_client(void)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	const struct timeval limit = {.tv_sec = 20};
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s", fixture.path);
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+	if (connect(fd, (struct sockaddr *)&address, sizeof(address)))
+		fixture.wrong = "no connection";
+	return fd;
+}
+
+static void say(int fd, const char *text)
+{
+	if (send(fd, text, strlen(text), MSG_NOSIGNAL) != (ssize_t)strlen(text))
+		fixture.wrong = "the server does not take what is said";
+}
+
+/* Reads until `end` was read, or (NULL) the server's end. */
+static const char *hear(int fd, const char *end)
+{
+	static char text[ANSWER_MAX];
+	size_t len = 0;
+	ssize_t got = 1;
+
+	text[0] = '\0';
+	while (len < sizeof(text) - 1 && !(end && strstr(text, end)) &&
+	       (got = recv(fd, text + len, sizeof(text) - 1 - len, 0)) > 0) {
+		len += (size_t)got;
+		text[len] = '\0';
+	}
+	if (got < 0 && errno == EAGAIN)
+		fixture.wrong = "no answer";
+	return text;
+}
+
+static void must(bool good, const char *what)
+{
+	if (!good && !fixture.wrong)
+		fixture.wrong = what;
+}
+
+static const char *ask_once(const char *request)
+{
+	int fd = connect_client();
+	const char *answer;
+
+	say(fd, request);
+	answer = hear(fd, NULL);
+	close(fd);
+	return answer;
+}
+
+static void *client(void *opaque)
+{
+	void (*run)(void) = *(void (**)(void))opaque;
+
+	run();
+	loop_stop(fixture.loop, 0);
+	return NULL;
+}
+
+/* Runs `run` as the client. */
+static void serve(void (*run)(void))
+{
+	pthread_t thread;
+
+	fixture.wrong = NULL;
+	assert_int_equal(pthread_create(&thread, NULL, client, &run), 0);
+	loop_run(fixture.loop);
+	pthread_join(thread, NULL);
+	if (fixture.wrong)
+		fail_msg("%s", fixture.wrong);
+}
+
+static int begin(void **state)
+{
+	const struct api_machine machine = {
+		.options = &fixture.options, .slot = on_slot, .power_button = on_button,
+		.reboot = on_reboot, .shutdown = on_shutdown};
+	char why[256] = "";
+
+	(void)state;
+	memset(&fixture, 0, sizeof(fixture));
+	fixture.options = (struct options){.kernel = "k", .append = "a b", .memory = MIB,
+					   .cpus = 2};
+	fixture.slots = 1;
+	fixture.loop = loop_create();
+	snprintf(fixture.path, sizeof(fixture.path), "/tmp/minivmm-api-%d", (int)getpid());
+	events_open(NULL);
+	return api_create(fixture.loop, fixture.path, &machine, &fixture.api, why, sizeof(why));
+}
+
+static int end(void **state)
+{
+	(void)state;
+	api_stop(fixture.api);
+	api_destroy(fixture.api);
+	loop_destroy(fixture.loop);
+	return access(fixture.path, F_OK) ? 0 : -1;
+}
+
+/* --- endpoints --- */
+
+static void ask_everything(void)
+{
+	static const struct {
+		const char *request, *expected[4];
+	} cases[] = {
+		{"GET /api/v1/vmm.ping", {"200 OK", "\"build_version\":\"", ",\"features\":[]}"}},
+		{"GET /api/v1/vm.info",
+		 {"200 OK", "{\"state\":\"Running\",\"memory_actual_size\":1048576,\"config\":{"
+		  "\"cpus\":{\"boot_vcpus\":2,\"max_vcpus\":2},\"memory\":{\"size\":1048576},"
+		  "\"payload\":{\"kernel\":\"k\",\"cmdline\":\"a b\"},\"devices\":[{\"id\":"
+		  "\"gpu0\",\"path\":\"/sys/bus/pci/devices/0000:01:00.0\"}]},\"uptime_us\":"}},
+		{"GET /api/v1/vm.counters",
+		 {"200 OK", "{\"gpu0.0\":{\"entries\":3,\"wakes_host\":1},\"gpu0.1\":{}}"}},
+		{"GET /api/v1/power",
+		 {"200 OK", "{\"t_us\":", ",\"slots\":[{\"id\":\"gpu0\",\"name\":\"0000:01:00\","
+		  "\"policy\":{\"power\":\"d3cold\",\"reset\":\"flr\",\"reasons\":\"power=auto: "
+		  "\\\"so\\\"\"},\"guest\":\"off\",\"hold_ms\":7,\"functions\":[{\"name\":"
+		  "\"0000:01:00.0\",\"state\":\"engaged\",\"since_us\":0,\"error\":null,\"host\":{"
+		  "\"power_state\":\"D3cold\",\"suspended\":true,\"suspended_us\":5},"
+		  "\"counters\":{\"entries\":3,\"wakes_host\":1}}",
+		  ",{\"name\":\"0000:01:00.1\",\"state\":\"refused\",\"since_us\":0,\"error\":"
+		  "\"EIO\",\"host\":null,\"counters\":{}}]}]}"}},
+		{"GET /metrics", {"200 OK", "text/plain; version=0.0.4", "# TYPE minivmm_info"}},
+		{"HEAD /metrics", {"200 OK", "Content-Length: "}},
+		{"PUT /api/v1/vm.power-button", {"204 No Content"}},
+		{"PUT /api/v1/vm.reboot", {"204 No Content"}},
+		{"PUT /api/v1/vm.shutdown", {"204 No Content"}},
+		{"PUT /api/v1/vmm.shutdown", {"204 No Content"}},
+		{"GET /api/v1/vm.reboot",
+		 {"405 ", "Allow: PUT\r\n", "[\"use PUT for this path\"]"}},
+		{"POST /api/v1/power", {"405 ", "Allow: GET, HEAD\r\n"}},
+		{"GET /api/v1/powe", {"404 ", "[\"there is no such path"}},
+		{"GET /api/v1/power/", {"404 "}},
+		{"GET /", {"404 "}},
+	};
+	char request[256];
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		const char *answer;
+
+		snprintf(request, sizeof(request), "%s HTTP/1.1\r\n" HOST
+			 "Connection: close\r\n\r\n", cases[i].request);
+		answer = ask_once(request);
+		for (size_t k = 0; k < 4 && cases[i].expected[k]; k++)
+			must(strstr(answer, cases[i].expected[k]), cases[i].request);
+		if (!strncmp(cases[i].request, "HEAD", 4))
+			must(!strcmp(answer + strlen(answer) - 4, "\r\n\r\n"), "HEAD with a body");
+	}
+}
+
+static void test_api_endpoints(void **state)
+{
+	(void)state;
+	serve(ask_everything);
+	assert_int_equal(fixture.presses, 1);
+	assert_int_equal(fixture.reboots, 1);
+	assert_int_equal(fixture.shutdowns, 2);
+}
+
+/* --- connections --- */
+
+static void ask_often(void)
+{
+	int fd = connect_client();
+
+	for (unsigned int i = 0; i < 100; i++) {
+		say(fd, "GET /api/v1/vmm.ping HTTP/1.1\r\n" HOST "\r\n");
+		must(strstr(hear(fd, "[]}"), "200 OK"), "keep-alive");
+	}
+	/* Several at once, the last with a body that nobody wants, in odd pieces. */
+	say(fd, "GET /a HTTP/1.1\r\n" HOST "\r\nGET /b HTTP/1.1\r\n" HOST "\r\n"
+		"PUT /api/v1/vm.rebo");
+	say(fd, "ot HTTP/1.1\r\n" HOST "Content-Length: 4\r\nConnection: close\r\n\r\n{\"a");
+	say(fd, "\"");
+	must(strstr(strstr(strstr(hear(fd, NULL), "404 "), "404 "), "204 "), "pipelining");
+	close(fd);
+}
+
+static void test_api_keeps_connections(void **state)
+{
+	(void)state;
+	serve(ask_often);
+	assert_int_equal(fixture.reboots, 1);
+}
+
+static void send_bodies(void)
+{
+	static char body[HTTP_BODY_MAX + 1];
+	int fd = connect_client();
+
+	memset(body, 'x', HTTP_BODY_MAX);
+	say(fd, "PUT /api/v1/vm.power-button HTTP/1.1\r\n" HOST "Content-Length: 65536\r\n"
+		"Expect: 100-continue\r\n\r\n");
+	must(strstr(hear(fd, "\r\n\r\n"), "HTTP/1.1 100 Continue\r\n\r\n"), "no 100");
+	say(fd, body);
+	must(strstr(hear(fd, "\r\n\r\n"), "204 "), "a large body");
+	say(fd, "PUT / HTTP/1.1\r\n" HOST "Content-Length: 65537\r\n\r\n");
+	must(strstr(hear(fd, NULL), "413 Content Too Large"), "413");
+	close(fd);
+}
+
+static void test_api_takes_bodies(void **state)
+{
+	(void)state;
+	serve(send_bodies);
+	assert_int_equal(fixture.presses, 1);
+}
+
+static void send_garbage(void)
+{
+	static const struct {
+		const char *request, *expected;
+	} cases[] = {
+		{"\x16\x03\x01\x02\r\n", "400 Bad Request"},
+		{"GET / HTTP/3.0\r\n" HOST "\r\n", "505 "},
+		{"PUT / HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "411 "},
+		{"MOVE / HTTP/1.1\r\n" HOST "\r\n", "501 "},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		const char *answer = ask_once(cases[i].request);
+
+		must(strstr(answer, cases[i].expected), cases[i].expected);
+		must(strstr(answer, "Connection: close\r\n"), "not closed");
+		must(strstr(answer, "\r\n\r\n[\""), "an error without its sentence");
+	}
+}
+
+static void test_api_refuses_garbage(void **state)
+{
+	(void)state;
+	serve(send_garbage);
+}
+
+/* All places taken by requests that do not end: one more is turned away at once, and after 5 s they
+ * are. Idle ones make room. */
+static void crowd(void)
+{
+	int fd[HTTP_CONNECTIONS_MAX], idle[2 * HTTP_CONNECTIONS_MAX];
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(idle); i++)
+		idle[i] = connect_client();
+	for (unsigned int i = 0; i < HTTP_CONNECTIONS_MAX; i++) {
+		fd[i] = connect_client();
+		say(fd[i], "GET / HTTP/1.1\r\n");
+	}
+	must(strstr(ask_once("GET / HTTP/1.1\r\n" HOST "\r\n"), "503 "), "no 503");
+	for (unsigned int i = 0; i < HTTP_CONNECTIONS_MAX; i++)
+		must(strstr(hear(fd[i], NULL), "408 Request Timeout"), "no 408");
+	must(strstr(ask_once("GET / HTTP/1.1\r\n" HOST "Connection: close\r\n\r\n"), "404 "),
+	     "no place after that");
+	for (unsigned int i = 0; i < HTTP_CONNECTIONS_MAX; i++)
+		close(fd[i]);
+	for (unsigned int i = 0; i < ARRAY_SIZE(idle); i++)
+		close(idle[i]);
+}
+
+static void test_api_bounds_connections(void **state)
+{
+	(void)state;
+	serve(crowd);
+}
+
+/* --- events --- */
+
+static void emit(unsigned int count, const char *detail)
+{
+	for (unsigned int i = 0; i < count; i++)
+		events_emit(&(struct event){.event = "test", .detail = detail});
+}
+
+static void follow(void)
+{
+	int now = connect_client(), recent = connect_client(), old = connect_client();
+
+	emit(1, "before");
+	say(now, "GET /api/v1/events HTTP/1.1\r\n" HOST "\r\n");
+	hear(now, "\r\n\r\n");
+	say(recent, "GET /api/v1/events?recent=1&follow=1 HTTP/1.1\r\n" HOST "\r\n");
+	must(strstr(hear(recent, "before"), "Transfer-Encoding: chunked\r\n"), "not chunked");
+	say(old, "GET /api/v1/events HTTP/1.0\r\n\r\n");
+	must(!strstr(hear(old, "\r\n\r\n"), "chunked"), "chunks for HTTP/1.0");
+	emit(1, "after");
+	must(!strstr(hear(now, "after\"}\n"), "before"), "the past without being asked for it");
+	must(strstr(hear(recent, "after\"}\n"), "\"event\":\"test\""), "no gap");
+	must(strstr(hear(old, "after\"}\n"), "{\"t_us\":") != NULL, "HTTP/1.0");
+	must(strstr(ask_once("GET /api/v1/events?recent=1 HTTP/1.1\r\n" HOST
+			     "Connection: close\r\n\r\n"), "Content-Length: "), "no end");
+	close(now);
+	close(recent);
+	close(old);
+}
+
+static void test_api_streams_events(void **state)
+{
+	(void)state;
+	serve(follow);
+}
+
+/* A reader that does not read: others are served, and it is told what it missed. */
+static void fall_behind(void)
+{
+	static char detail[900];
+	int fd = connect_client();
+	const char *text;
+
+	memset(detail, 'd', sizeof(detail) - 1);
+	say(fd, "GET /api/v1/events HTTP/1.1\r\n" HOST "\r\n");
+	hear(fd, "\r\n\r\n");
+	for (unsigned int i = 0; i < 20; i++) {
+		emit(100, detail);
+		must(strstr(ask_once("GET / HTTP/1.1\r\n" HOST "Connection: close\r\n\r\n"),
+			    "404 "), "the others wait");
+	}
+	emit(1, "the last");
+	text = hear(fd, "the last");
+	must(strstr(text, "\"event\":\"lost\",\"count\":"), "nobody says what is lost");
+	close(fd);
+}
+
+static void test_api_waits_for_no_reader(void **state)
+{
+	(void)state;
+	serve(fall_behind);
+}
+
+static int reader;
+
+static void begin_to_read(void)
+{
+	reader = connect_client();
+	say(reader, "GET /api/v1/events HTTP/1.1\r\n" HOST "\r\n");
+	hear(reader, "\r\n\r\n");
+}
+
+/* After the loop: what comes last reaches the readers, and their stream ends as it should. */
+static void test_api_ends_streams(void **state)
+{
+	const char *text;
+
+	(void)state;
+	serve(begin_to_read);
+	api_stop(fixture.api);
+	assert_int_equal(access(fixture.path, F_OK), -1);
+	emit(1, "the end");
+	api_destroy(fixture.api);
+	fixture.api = NULL;
+	text = hear(reader, NULL);
+	assert_non_null(strstr(text, "\"detail\":\"the end\"}\n\r\n0\r\n\r\n"));
+	close(reader);
+}
+
+/* --- refusals at the start --- */
+
+static void test_api_says_what_is_wrong_with_its_path(void **state)
+{
+	const struct api_machine machine = {.options = &fixture.options, .slot = on_slot};
+	struct loop *loop = loop_create();
+	struct api *api = NULL;
+	char why[256] = "";
+
+	(void)state;
+	assert_int_not_equal(api_create(loop, "/nowhere/at/all", &machine, &api, why,
+					sizeof(why)), 0);
+	assert_string_equal(why, "--api /nowhere/at/all: No such file or directory");
+	assert_null(api);
+	assert_int_equal(events_fd(), -1);
+	loop_destroy(loop);
+}
+
+int main(void)
+{
+#define CASE(name) cmocka_unit_test_setup_teardown(test_api_##name, begin, end)
+	const struct CMUnitTest tests[] = {
+		CASE(endpoints),
+		CASE(keeps_connections),
+		CASE(takes_bodies),
+		CASE(refuses_garbage),
+		CASE(bounds_connections),
+		CASE(streams_events),
+		CASE(waits_for_no_reader),
+		CASE(ends_streams),
+		cmocka_unit_test(test_api_says_what_is_wrong_with_its_path),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,39 @@
+/*
+ * The control socket (option --api): HTTP and JSON in the shape of Cloud Hypervisor's REST API, and
+ * Prometheus' metrics. The contract is docs/api.md. It answers from copies, on the main loop: no
+ * request touches a device, wakes one, or waits for one. Main thread only.
+ */
+#ifndef VMM_API_H
+#define VMM_API_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct api;
+struct loop;
+struct options;
+struct vfio_slot_status;
+
+/* The machine, as far as it can be asked and told. None of these blocks. */
+struct api_machine {
+	void *opaque;
+	const struct options *options;
+	/* The slot at place `index`, below SLOT_MAX; false: there is none. */
+	bool (*slot)(void *opaque, unsigned int index, struct vfio_slot_status *ret_status);
+	void (*power_button)(void *opaque);
+	void (*reboot)(void *opaque);
+	void (*shutdown)(void *opaque); /* the loop stops */
+};
+
+/* Listens on `path`. From now on the last events are kept (vmm/events.h). 0, or negative errno with
+ * a sentence. */
+int api_create(struct loop *loop, const char *path, const struct api_machine *machine,
+	       struct api **ret_api, char *ret_why, size_t why_size);
+
+/* Requests are over, and the path is free again; readers of events stay. The loop has stopped. */
+void api_stop(struct api *api); /* accepts NULL */
+
+/* Readers of events get the last ones, and their end. Before the loop is destroyed. */
+void api_destroy(struct api *api); /* accepts NULL */
+
+#endif
