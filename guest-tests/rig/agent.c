@@ -211,6 +211,7 @@ static const struct command commands[] = {
 	{"cfg", do_cfg, 3},           {"mem", do_mem, 3},       {"ifup", do_ifup, 2},
 	{"ifdown", do_ifdown, 1},     {"ping", do_ping, 2},     {"reboot", do_later, 0},
 	{"poweroff", do_later, 0},    {"klog-wait", do_klog_wait, 3},
+	{"button-watch", do_button_watch, 0},             {"button", do_button, 1},
 };
 
 static int perform(char *text, char *answer)

@@ -32,6 +32,10 @@ long long agent_timeout_ms(const char *word); /* "30s" or "500ms" */
 int do_klog(char **arg, char *answer);
 int do_klog_wait(char **arg, char *answer);
 
+/* agent_button.c */
+int do_button_watch(char **arg, char *answer);
+int do_button(char **arg, char *answer);
+
 /* agent_pci.c */
 int do_cfg(char **arg, char *answer);
 int do_mem(char **arg, char *answer);

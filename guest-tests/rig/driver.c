@@ -17,6 +17,7 @@
 
 static struct rig rig = {
 	.monitor = -1,
+	.api = -1,
 	.device = {
 		[DEVICE_POWER] = {.name = "power", .port = "0000:00:03.0"},
 		[DEVICE_NET] = {.name = "net", .port = "0000:00:04.0"},

@@ -106,6 +106,7 @@ struct rig {
 	uint64_t alarm_us;     /* ... and at this time of CLOCK_MONOTONIC; 0: at none */
 	int monitor;           /* QEMU's */
 	bool asking;           /* ... and it has not answered yet */
+	int api;               /* a request to the VMM that waits for its answer; -1: none */
 	struct writer writer;
 	struct runner runner;
 	char answer[TEXT_MAX]; /* of the last step that gives one */
@@ -197,7 +198,7 @@ int do_event_last(struct rig *rig, const struct words *words, const char *rest);
 int do_watch(struct rig *rig, const struct words *words, const char *rest);
 
 /* Steps of driver_values.c, driver_writer.c, driver_monitor.c, driver_usage.c, driver_soak.c,
- * driver_run.c. */
+ * driver_api.c, driver_run.c. */
 int do_keep(struct rig *rig, const struct words *words, const char *rest);
 int do_field(struct rig *rig, const struct words *words, const char *rest);
 int do_expect(struct rig *rig, const struct words *words, const char *rest);
@@ -211,6 +212,7 @@ int do_host_finish(struct rig *rig, const struct words *words, const char *rest)
 int do_monitor(struct rig *rig, const struct words *words, const char *rest);
 int do_vm_usage(struct rig *rig, const struct words *words, const char *rest);
 int do_vm_steady(struct rig *rig, const struct words *words, const char *rest);
+int do_api(struct rig *rig, const struct words *words, const char *rest);
 int do_soak(struct rig *rig, const struct words *words, const char *rest);
 int do_run(struct rig *rig, const struct words *words, const char *rest);
 

@@ -201,6 +201,7 @@ static const struct step_type step_types[] = {
 	{"event", "min", 4, do_event_min},
 	{"event", "last", 3, do_event_last},
 	{"monitor", NULL, 2, do_monitor},
+	{"api", NULL, 3, do_api},
 	{"soak", NULL, 3, do_soak},
 	{"watch", NULL, 3, do_watch},
 	{"note", NULL, 2, do_note},

@@ -11,6 +11,7 @@ static void pump(struct rig *rig, unsigned int timeout_ms)
 		{.fd = rig->vm.pidfd, .events = POLLIN},
 		{.fd = rig->vm.pid ? rig->events.inotify : -1, .events = POLLIN},
 		{.fd = rig->asking ? rig->monitor : -1, .events = POLLIN},
+		{.fd = rig->api, .events = POLLIN},
 		{.fd = rig->writer.pid ? rig->writer.pidfd : -1, .events = POLLIN},
 		{.fd = rig->runner.pid ? rig->runner.pidfd : -1, .events = POLLIN},
 		{.fd = rig->runner.pid ? rig->runner.out : -1, .events = POLLIN},
