@@ -7,9 +7,11 @@
 
 #include "vfio/policy_words.h"
 #include "vfio/quirks.h"
+#include "vfio/verdict.h"
 #include "vfio/vfio.h"
 
 #define LIST_MAX 32
+#define TEST_REASON_MAX 160 /* so that other reasons have room, too */
 
 /* All that the decision follows from. */
 struct question {
@@ -192,6 +194,51 @@ static enum policy_power power_by_quirk(const struct question *question, struct 
 	return strictest->power;
 }
 
+/* What a power test of the slot found; NULL: nobody looked, or there was none. */
+static const struct verdict_lookup *power_test(const struct question *question)
+{
+	for (unsigned int i = 0; i < POWER_FUNCTIONS; i++) {
+		const struct policy_facts *facts = question->facts[i];
+
+		if (facts && facts->power_test && facts->power_test->use != VERDICT_NONE)
+			return facts->power_test;
+	}
+	return NULL;
+}
+
+static bool test_failed(const struct question *question)
+{
+	const struct verdict_lookup *test = power_test(question);
+
+	return test && test->use == VERDICT_CURRENT && !test->verdict.passed;
+}
+
+static void say_test_failed(const struct question *question, struct policy *policy,
+			    const char *then)
+{
+	const struct verdict *verdict = &power_test(question)->verdict;
+
+	say(policy, "%sthe power-test of %.10s failed: %.*s", then, verdict->date, TEST_REASON_MAX,
+	    verdict->reason);
+}
+
+/* Of a test that does not cut: that D3cold is to be had all the same, that it was seen to work, or
+ * why it is not looked at. */
+static void explain_test(const struct question *question, struct policy *policy)
+{
+	const struct verdict_lookup *test = power_test(question);
+
+	if (!test)
+		return;
+	if (test->use != VERDICT_CURRENT)
+		say(policy, "%s: it is not used", test->why);
+	else if (!test->verdict.passed)
+		say_test_failed(question, policy, "but ");
+	else
+		say(policy, "power-test passed %u cycles on %.10s, the host reached %s",
+		    test->verdict.cycles, test->verdict.date, test->verdict.state);
+}
+
 /* Before what is possible is looked at. */
 static enum policy_power wanted_power(const struct question *question, struct policy *policy,
 				      bool *ret_auto)
@@ -210,6 +257,10 @@ static enum policy_power wanted_power(const struct question *question, struct po
 		say(policy, "power=auto: not D3cold, the card is behind Thunderbolt or removable");
 		return POLICY_POWER_D3HOT;
 	}
+	if (test_failed(question)) {
+		say_test_failed(question, policy, "power=auto: not D3cold, ");
+		return POLICY_POWER_D3HOT;
+	}
 	*ret_auto = true;
 	return POLICY_POWER_D3COLD;
 }
@@ -224,6 +275,8 @@ static void decide_power(const struct question *question, struct policy *policy)
 	else if (is_auto)
 		say(policy, "power=auto: every function has power management, and the host offers "
 			    "low power for it");
+	if (power == POLICY_POWER_D3COLD)
+		explain_test(question, policy);
 	if (power == POLICY_POWER_D3HOT && !any(question, has_pm)) {
 		say(policy, "no D3hot: no function has power management");
 		power = POLICY_POWER_OFF;

@@ -1,8 +1,10 @@
 /*
  * The power policy of a slot, pure: what the user wants (option --gpu), what quirks know of the
- * card (vfio/quirks.h) and what the host offers, made into one decision with its reasons.
+ * card (vfio/quirks.h), what a power test found (vfio/verdict.h) and what the host offers, made
+ * into one decision with its reasons.
  *
- * Precedence: the user's word, then the last quirk that matches, then the rules of auto. A wish
+ * Precedence: the user's word, then the last quirk that matches, then the power test, then the
+ * rules of auto. A wish
  * that cannot be kept (D3cold without the kernel's feature) is cut down, and the reasons say so;
  * nothing here makes a sleep possible that rule 5 of docs/power.md forbids.
  */
@@ -16,6 +18,7 @@
 #include "vfio/power.h"
 
 struct quirks;
+struct verdict_lookup;
 struct vfio_slot_config;
 
 /* How deep the slot may sleep. */
@@ -45,6 +48,7 @@ struct policy_facts {
 	bool can_reset, can_slot_reset;
 	bool is_external;          /* behind Thunderbolt, or removable by sysfs */
 	bool idle_d3_disabled;     /* vfio_pci.disable_idle_d3 is set on the host */
+	const struct verdict_lookup *power_test; /* of its slot; NULL: not looked for */
 };
 
 #define POLICY_REASONS_MAX 512

@@ -13,6 +13,7 @@
 
 #include "vfio/function.h"
 #include "vfio/slot.h"
+#include "vfio/verdict.h"
 #include "vmm/base/le.h"
 #include "vmm/base/log.h"
 #include "vmm/events.h"
@@ -55,7 +56,8 @@ static uint32_t read_config(struct vfio_backend *backend, uint64_t off)
 	return le32_get(bytes);
 }
 
-static void learn(struct vfio_backend *backend, const char *sysfs, struct policy_facts *ret_facts)
+static void learn(struct vfio_backend *backend, const char *sysfs,
+		  const struct verdict_lookup *power_test, struct policy_facts *ret_facts)
 {
 	const struct vfio_backend_ops *ops = backend->ops;
 	uint32_t id = read_config(backend, PCI_VENDOR_ID);
@@ -75,7 +77,18 @@ static void learn(struct vfio_backend *backend, const char *sysfs, struct policy
 		.can_slot_reset = ops->can_slot_reset(backend),
 		.is_external = sysfs && host_is_external(sysfs, backend->name),
 		.idle_d3_disabled = sysfs && host_idle_d3_disabled(sysfs),
+		.power_test = power_test,
 	};
+}
+
+/* Only a card of the host has been tested. */
+static void find_power_test(const char *sysfs, const char *slot, struct verdict_lookup *ret_lookup)
+{
+	struct verdict_subject subject;
+
+	*ret_lookup = (struct verdict_lookup){.use = VERDICT_NONE};
+	if (sysfs && verdict_identify(sysfs, slot, &subject))
+		verdict_read(verdict_dir(), &subject, ret_lookup);
 }
 
 static void decide(struct vfio_slot *slot, const struct quirks *quirks,
@@ -192,14 +205,16 @@ static int build(struct vfio_slot *slot, const char *sysfs, const struct quirks 
 {
 	struct vfio_backend *const *all = backend;
 	struct policy_facts facts[HOST_FUNCTIONS];
+	struct verdict_lookup power_test;
 	unsigned int count = 0;
 	int error;
 
+	find_power_test(sysfs, slot->name, &power_test);
 	for (unsigned int i = 0; i < HOST_FUNCTIONS; i++) {
 		if (!backend[i])
 			continue;
 		count++;
-		learn(backend[i], sysfs, &facts[i]);
+		learn(backend[i], sysfs, &power_test, &facts[i]);
 	}
 	decide(slot, quirks, facts, all);
 	error = reset_all(slot, all, ret_why, why_size);

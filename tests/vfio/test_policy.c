@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "vfio/quirks.h"
+#include "vfio/verdict.h"
 #include "vfio/vfio.h"
 #include "vmm/base/bits.h"
 
@@ -112,6 +113,92 @@ static void test_policy_power(void **state)
 			fail_msg("case %zu: power=%s: '%s'", i, policy_power_name(policy.power),
 				 policy.reasons);
 	}
+}
+
+static const struct verdict_lookup test_passed = {
+	.use = VERDICT_CURRENT, .verdict = {.date = "2026-11-22T10:11:12Z", .passed = true,
+	.cycles = 10, .state = "D3cold", .reason = "D3cold was reached 10 times"},
+};
+static const struct verdict_lookup test_failed = {
+	.use = VERDICT_CURRENT, .verdict = {.date = "2026-11-22T10:11:12Z", .cycles = 2,
+	.state = "D3cold", .reason = "cycle 3: it reads as ones"},
+};
+static const struct verdict_lookup test_stale = {
+	.use = VERDICT_STALE, .verdict = {.date = "2026-11-22T10:11:12Z", .cycles = 2,
+	.state = "D3cold", .reason = "cycle 3: it reads as ones"}, .why = "it is of another card",
+};
+static const struct verdict_lookup test_broken = {
+	.use = VERDICT_BROKEN, .why = "x.json is not a verdict",
+};
+static const struct verdict_lookup test_none = {.use = VERDICT_NONE};
+
+static void test_policy_power_test(void **state)
+{
+	static const struct {
+		enum policy_power wish;
+		struct policy_facts gpu;
+		enum policy_power power;
+		const char *says, *silent; /* about that */
+	} cases[] = {
+		{0, {GPU, ABLE, .power_test = &test_none}, POLICY_POWER_D3COLD, "power=auto: every",
+		 "power-test"},
+		{0, {GPU, ABLE, .power_test = &test_passed}, POLICY_POWER_D3COLD,
+		 "; power-test passed 10 cycles on 2026-11-22, the host reached D3cold", "but"},
+		{0, {GPU, ABLE, .power_test = &test_failed}, POLICY_POWER_D3HOT,
+		 "power=auto: not D3cold, the power-test of 2026-11-22 failed: cycle 3: it reads "
+		 "as ones", "every function"},
+		{0, {GPU, .power_test = &test_failed}, POLICY_POWER_OFF,
+		 "failed: cycle 3: it reads as ones; no D3hot", "every function"},
+		/* of another card or kernel: as if there were none, and said */
+		{0, {GPU, ABLE, .power_test = &test_stale}, POLICY_POWER_D3COLD,
+		 "; it is of another card: it is not used", "failed"},
+		{0, {GPU, ABLE, .power_test = &test_broken}, POLICY_POWER_D3COLD,
+		 "; x.json is not a verdict: it is not used", "failed"},
+		/* the user's word */
+		{POLICY_POWER_D3COLD, {GPU, ABLE, .power_test = &test_failed}, POLICY_POWER_D3COLD,
+		 "power=d3cold as asked; but the power-test of 2026-11-22 failed: cycle 3", "auto"},
+		{POLICY_POWER_D3COLD, {GPU, ABLE, .power_test = &test_passed}, POLICY_POWER_D3COLD,
+		 "power=d3cold as asked; power-test passed 10 cycles", "auto"},
+		{POLICY_POWER_OFF, {GPU, ABLE, .power_test = &test_passed}, POLICY_POWER_OFF,
+		 "power=off as asked", "passed"},
+		/* a pass makes nothing possible that a quirk, a rule or the host forbids */
+		{0, {.vendor = 0x10de, .device = 0x1e07, .class = VGA, ABLE,
+		     .power_test = &test_passed}, POLICY_POWER_D3HOT,
+		 "power=d3hot by quirk: GeForce RTX 2080 Ti", "passed"},
+		{0, {.class = 0x010802, ABLE, .is_external = true, .power_test = &test_passed},
+		 POLICY_POWER_D3HOT, "not D3cold, the card is behind Thunderbolt", "passed"},
+		{0, {GPU, ABLE, .entry_error = -ENOTTY, .power_test = &test_passed},
+		 POLICY_POWER_D3HOT, "no D3cold: function 0: the host offers no low power",
+		 "passed"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		const struct vfio_slot_config wish = {.power = cases[i].wish};
+		struct policy policy = decide(&wish, NULL, &cases[i].gpu, NULL);
+
+		if (policy.power != cases[i].power || !strstr(policy.reasons, cases[i].says) ||
+		    strstr(policy.reasons, cases[i].silent))
+			fail_msg("case %zu: power=%s: '%s'", i, policy_power_name(policy.power),
+				 policy.reasons);
+	}
+}
+
+/* It is the slot's, whichever function brings it; a long reason leaves room for others. */
+static void test_policy_power_test_of_the_slot(void **state)
+{
+	const struct vfio_slot_config wish = {0};
+	const struct policy_facts gpu = {GPU, ABLE, .idle_d3_disabled = true};
+	struct verdict_lookup test = test_failed;
+	struct policy_facts sound = {SOUND, ABLE, .power_test = &test};
+	struct policy policy;
+
+	(void)state;
+	memset(test.verdict.reason, 'x', sizeof(test.verdict.reason) - 1);
+	policy = decide(&wish, NULL, &gpu, &sound);
+	assert_int_equal(policy.power, POLICY_POWER_D3HOT);
+	expect_says(&policy, "failed: xxx");
+	expect_says(&policy, "vfio_pci.disable_idle_d3 set");
 }
 
 static void test_policy_refuse_errors(void **state)
@@ -405,6 +492,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_policy_power),
+		cmocka_unit_test(test_policy_power_test),
+		cmocka_unit_test(test_policy_power_test_of_the_slot),
 		cmocka_unit_test(test_policy_refuse_errors),
 		cmocka_unit_test(test_policy_reentry),
 		cmocka_unit_test(test_policy_reset),
