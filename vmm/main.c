@@ -9,6 +9,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "tools/bind.h"
 #include "tools/tools.h"
 #include "vmm/base/log.h"
 #include "vmm/base/text.h"
@@ -91,6 +92,8 @@ static tool_fn find_tool(const char *word)
 		{"doctor", tool_doctor},
 		{"ctl", tool_ctl},
 		{"timeline", tool_timeline},
+		{"bind", bind_main},
+		{"unbind", unbind_main},
 		{NULL, NULL},
 	};
 

@@ -50,13 +50,14 @@ static const char help[] =
 	"Options without a value take back a config's with =off: --no-reboot=off.\n"
 	"\n"
 	"Commands:\n"
+	"  bind BDF, unbind BDF      take a PCI slot from the host's drivers, give it back\n"
 	"  doctor [BDF]...           can this machine do it, and what to change if not\n"
 	"  ctl SOCKET status         look at a running VM, and control it; see --api\n"
 	"  timeline EVENTS -o FILE   draw what --events wrote as a picture (SVG)\n"
 	"\n"
 	"The terminal is the guest's first serial port (ttyS0). Ctrl-A x ends the guest.\n"
 	"Exit status: 0 the guest powered off, 1 a failure, 2 wrong usage or config.\n"
-	"Devices must be bound to vfio-pci first; see README.md.\n";
+	"Devices must be bound to vfio-pci first: minivmm bind.\n";
 
 const char *options_help(void)
 {
