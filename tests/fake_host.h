@@ -52,8 +52,8 @@ void fake_host_add(struct fake_host *fake, const struct fake_device *device);
 /* A file or directory below the root, with those above it. */
 void fake_host_file(struct fake_host *fake, const char *path, const char *text);
 void fake_host_dir(struct fake_host *fake, const char *path);
-/* A device of a class ("net", "eth0") below a PCI function; `*ret_dir` is where its files are, below
- * the root. */
+/* A device of a class ("net", "eth0") below a PCI function; `*ret_dir` is where its files are,
+ * below the root. */
 void fake_host_child(struct fake_host *fake, const char *function, const char *class,
 		     const char *name, char ret_dir[256]);
 

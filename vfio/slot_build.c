@@ -1,5 +1,5 @@
 /*
- * From the functions that a host offers to a slot: what is known of them, the policy that follows,
+ * From the open functions of a slot: what is known of them, the policy that follows,
  * the reset at the start, and the guest's view of each.
  */
 #include <errno.h>
@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/stat.h>
 #include <sys/timerfd.h>
 
 #include "vfio/function.h"
@@ -17,9 +16,6 @@
 #include "vmm/base/le.h"
 #include "vmm/base/log.h"
 #include "vmm/events.h"
-
-#define SYSFS "/sys"
-#define NAME_KEPT 24 /* of a path, in names */
 
 static struct vfio_slot *slot_alloc(const char *name, const struct vfio_slot_config *config,
 				    unsigned int index)
@@ -56,8 +52,8 @@ static uint32_t read_config(struct vfio_backend *backend, uint64_t off)
 	return le32_get(bytes);
 }
 
-static void learn(struct vfio_backend *backend, const char *sysfs,
-		  const struct verdict_lookup *power_test, struct policy_facts *ret_facts)
+void vfio_slot_learn(struct vfio_backend *backend, const char *sysfs,
+		     const struct verdict_lookup *power_test, struct policy_facts *ret_facts)
 {
 	const struct vfio_backend_ops *ops = backend->ops;
 	uint32_t id = read_config(backend, PCI_VENDOR_ID);
@@ -214,7 +210,7 @@ static int build(struct vfio_slot *slot, const char *sysfs, const struct quirks 
 		if (!backend[i])
 			continue;
 		count++;
-		learn(backend[i], sysfs, &power_test, &facts[i]);
+		vfio_slot_learn(backend[i], sysfs, &power_test, &facts[i]);
 	}
 	decide(slot, quirks, facts, all);
 	error = reset_all(slot, all, ret_why, why_size);
@@ -284,88 +280,16 @@ int vfio_slot_build(const char *name, const char *sysfs, const struct vfio_slot_
 	return 0;
 }
 
-/* --- the kernel's functions --- */
-
-static int open_kernel(struct vfio_container *container, const char *bdf,
-		       struct vfio_backend *ret_backend[HOST_FUNCTIONS], char *ret_why,
-		       size_t why_size)
-{
-	struct host_slot host;
-	int error = host_slot_read(SYSFS, bdf, &host, ret_why, why_size);
-
-	for (unsigned int i = 0; i < HOST_FUNCTIONS && !error; i++)
-		if (host.fn[i].exists)
-			error = vfio_kernel_backend_open(container, &host.fn[i], &ret_backend[i],
-							 ret_why, why_size);
-	return error;
-}
-
-/* --- functions of another process --- */
-
-/* The last part of the path, without which a name would not fit. */
-static const char *short_name(const char *path)
-{
-	const char *last = strrchr(path, '/');
-
-	return last && last[1] ? last + 1 : path;
-}
-
-static int open_server(const char *path, unsigned int fn, const char *slot_name,
-		       uint32_t timeout_s, struct vfio_backend **ret_backend, char *ret_why,
-		       size_t why_size)
-{
-	char name[64];
-
-	snprintf(name, sizeof(name), "%s.%u", slot_name, fn);
-	return vfio_user_backend_open(path, name, timeout_s, ret_backend, ret_why, why_size);
-}
-
-/* A directory holds one socket a function, by its number; anything else is function 0. */
-static int open_servers(const struct vfio_slot_config *config, const char *name,
-			struct vfio_backend *ret_backend[HOST_FUNCTIONS], char *ret_why,
-			size_t why_size)
-{
-	struct stat status;
-	int error = 0;
-
-	if (stat(config->socket, &status) || !S_ISDIR(status.st_mode))
-		return open_server(config->socket, 0, name, config->resume_timeout_s,
-				   &ret_backend[0], ret_why, why_size);
-	for (unsigned int i = 0; i < HOST_FUNCTIONS && !error; i++) {
-		char path[sizeof(config->socket) + 4];
-
-		snprintf(path, sizeof(path), "%s/%u", config->socket, i);
-		if (!stat(path, &status) || errno != ENOENT)
-			error = open_server(path, i, name, config->resume_timeout_s,
-					    &ret_backend[i], ret_why, why_size);
-	}
-	if (error || ret_backend[0])
-		return error;
-	snprintf(ret_why, why_size, "vfio-user:%s: there is no socket named 0 in this directory, "
-		 "so no function 0, without which no guest finds the others", config->socket);
-	return -ENOENT;
-}
-
 int vfio_slot_create(struct vfio_container *container, const struct vfio_slot_config *config,
 		     const struct quirks *quirks, unsigned int index, struct vfio_slot **ret_slot,
 		     char *ret_why, size_t why_size)
 {
-	struct vfio_backend *backend[HOST_FUNCTIONS] = {NULL};
-	bool is_kernel = config->bdf[0];
-	char name[48];
-	int error;
+	struct vfio_backend *backend[HOST_FUNCTIONS];
+	char name[SLOT_NAME_MAX];
+	int error = vfio_slot_open(container, config, name, backend, ret_why, why_size);
 
-	if (is_kernel)
-		snprintf(name, sizeof(name), "%.*s", (int)strcspn(config->bdf, "."), config->bdf);
-	else
-		snprintf(name, sizeof(name), "vfio-user:%.*s", NAME_KEPT,
-			 short_name(config->socket));
-	error = is_kernel ? open_kernel(container, config->bdf, backend, ret_why, why_size)
-			  : open_servers(config, name, backend, ret_why, why_size);
-	if (error) {
-		close_rest(NULL, backend);
+	if (error)
 		return error;
-	}
-	return vfio_slot_build(name, is_kernel ? SYSFS : NULL, config, quirks, index, backend,
+	return vfio_slot_build(name, vfio_slot_sysfs(config), config, quirks, index, backend,
 			       ret_slot, ret_why, why_size);
 }

@@ -97,7 +97,8 @@ static void expect_as_before(struct fake_host *fake)
 static void test_bind_usage(void **state)
 {
 	static const char *const cases[] = {
-		"bind", "bind --yes", "bind 01:00.0 02:00.0", "bind 01:00.0 --no", "bind -y 01:00.0",
+		"bind", "bind --yes", "bind 01:00.0 02:00.0", "bind 01:00.0 --no",
+		"bind -y 01:00.0",
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -128,8 +129,8 @@ static void test_bind_dry_run(void **state)
 	add_card(fake);
 	assert_int_equal(run(fake, bind_run_on, "bind 01:00.0"), TOOL_OK);
 	expect_says("slot 0000:01:00, IOMMU group 7\n");
-	expect_says("  0000:01:00.0  VGA controller [0300] 10de:2684, driver nouveau: will be taken "
-		    "from it and bound to vfio-pci\n");
+	expect_says("  0000:01:00.0  VGA controller [0300] 10de:2684, driver nouveau: will be "
+		    "taken from it and bound to vfio-pci\n");
 	expect_says("  0000:01:00.1  audio or video device [0403] 10de:2684, driver snd_hda_intel: "
 		    "will be taken");
 	expect_says("in the same IOMMU group:\n  0000:00:01.0  PCI bridge [0604] 10de:2684, driver "
@@ -226,8 +227,8 @@ static void test_bind_rollback_fails(void **state)
 	strcpy(fake->lost_driver, GPU);
 	assert_int_equal(run(fake, bind_run_on, "bind 01:00.0 --yes"), TOOL_FAILED);
 	expect_says("0000:01:00.1: vfio-pci did not take it");
-	expect_said(fake, "0000:01:00.0: its driver nouveau did not take it; is it loaded? As root: "
-		    "modprobe nouveau");
+	expect_said(fake, "0000:01:00.0: its driver nouveau did not take it; is it loaded? As "
+		    "root: modprobe nouveau");
 	expect_driver(fake, GPU, "", "");
 	expect_driver(fake, SOUND, "snd_hda_intel", "");
 	/* so that unbind can try again */
@@ -343,7 +344,8 @@ static void add_multipath(struct fake_host *fake)
 	for (unsigned int i = 0; i < 2; i++) {
 		snprintf(target, sizeof(target), "%s/devices/virtual/nvme-subsystem/nvme3n2%s",
 			 fake->sysfs, i ? "/nvme3n2p1" : "");
-		snprintf(link, sizeof(link), "%s/class/block/nvme3n2%s", fake->sysfs, i ? "p1" : "");
+		snprintf(link, sizeof(link), "%s/class/block/nvme3n2%s", fake->sysfs,
+			 i ? "p1" : "");
 		assert_int_equal(symlink(target, link), 0);
 	}
 	fake_host_file(fake, "proc/self/mountinfo", "23 1 259:9 / /srv rw - xfs /dev/x rw\n");
