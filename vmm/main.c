@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "tools/bind.h"
+#include "tools/power_test.h"
 #include "tools/tools.h"
 #include "vmm/base/log.h"
 #include "vmm/base/text.h"
@@ -94,6 +95,7 @@ static tool_fn find_tool(const char *word)
 		{"timeline", tool_timeline},
 		{"bind", bind_main},
 		{"unbind", unbind_main},
+		{"power-test", power_test_main},
 		{NULL, NULL},
 	};
 

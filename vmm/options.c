@@ -54,6 +54,8 @@ static const char help[] =
 	"  doctor [BDF]...           can this machine do it, and what to change if not\n"
 	"  ctl SOCKET status         look at a running VM, and control it; see --api\n"
 	"  timeline EVENTS -o FILE   draw what --events wrote as a picture (SVG)\n"
+	"  power-test SLOT           does it always come back from D3cold? tried without a guest\n"
+	"Each has its own --help.\n"
 	"\n"
 	"The terminal is the guest's first serial port (ttyS0). Ctrl-A x ends the guest.\n"
 	"Exit status: 0 the guest powered off, 1 a failure, 2 wrong usage or config.\n"
