@@ -85,7 +85,7 @@ struct power_test_cycle {
 enum power_test_fault {
 	POWER_TEST_FINE,
 	POWER_TEST_STOPPED,  /* by a signal */
-	POWER_TEST_ERROR,    /* of this program, or the host has no low power: says nothing of the card */
+	POWER_TEST_ERROR,    /* says nothing of the card: no memory, no low power on this host */
 	POWER_TEST_REFUSED,  /* an entry */
 	POWER_TEST_AWAKE,    /* it did not fall asleep */
 	POWER_TEST_WOKEN,    /* before it was asked to wake */
@@ -129,8 +129,9 @@ struct power_test {
 extern const struct power_test_times power_test_times;
 
 /*
- * Runs the cycles until one is not as it should be. Leaves every function out of low power, whatever
- * happened. The back ends stay open. Result in `fault` and `why`.
+ * Runs the cycles until one is not as it should be. Takes every function out of low power, whatever
+ * happened; one that refuses that is released when it is closed. The back ends stay open. Result in
+ * `fault` and `why`.
  */
 void power_test_run(struct power_test *test);
 
@@ -140,8 +141,8 @@ unsigned int power_test_depth_count(const struct power_test *test, enum sleep_de
 
 /* --- power_test_why.c --- */
 
-/* What in sysfs keeps the slot from sleeping, or from D3cold: "0000:00:01.0 has power/control=on: as
- * root, echo auto >..."; what is not found out is left to the doctor. */
+/* What in sysfs keeps the slot from sleeping or, if `asleep`, from D3cold: "0000:00:01.0 has
+ * power/control=on: as root, echo auto >..."; the doctor knows more. */
 void power_test_explain(const char *sysfs, const char *slot, bool asleep, struct text *text);
 
 /* --- power_test_report.c --- */

@@ -41,7 +41,7 @@ static const struct cap_rule header = {
 };
 
 static const struct cap_rule caps[] = {
-	/* PCI PM 1.2, 3.2.4 PMCSR - Power Management Control/Status: PME is the host's own; Data. */
+	/* PCI PM 1.2, 3.2.4 PMCSR - Power Management Control/Status: PME, the host's own; Data. */
 	{PCI_CAP_ID_PM, PCI_PM_SIZEOF,
 	 {{PCI_PM_CTRL, 2, PCI_PM_CTRL_PME_ENABLE | PCI_PM_CTRL_PME_STATUS},
 	  {PCI_PM_PPB_EXTENSIONS, 2, ALL}}},
