@@ -209,9 +209,10 @@ static void add_shallow(const struct power_test *test, struct text *text)
 	if (test->fault || depth == SLEEP_D3COLD || depth == SLEEP_UNTOLD)
 		return;
 	power_test_explain(test->sysfs, test->name, true, &why);
-	text_add(text, "why not D3cold: %s\n", why.bytes ? why.bytes :
-		 "sysfs shows nothing in the way: the board may have no power switch for this "
-		 "slot (ACPI _PR3)");
+	text_add(text, "why not D3cold: %s reached %s; %s\n",
+		 test->backend[test->shallowest]->name, sleep_depth_name(depth), why.bytes ?
+		 why.bytes : "sysfs shows nothing in the way, so the board may have no power "
+		 "switch for it (ACPI _PR3)");
 	text_finish(&why);
 }
 

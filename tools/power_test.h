@@ -115,6 +115,7 @@ struct power_test {
 	/* What came out. */
 	unsigned int count;            /* cycles done */
 	struct power_test_cycle *cycle; /* of the caller, `cycles` places */
+	unsigned int shallowest;       /* function that slept least deep when last looked at */
 	enum power_test_fault fault;
 	char why[POWER_TEST_WHY_MAX];  /* a sentence, unless FINE */
 

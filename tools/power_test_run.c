@@ -159,7 +159,7 @@ static bool look_at_config(struct power_test *test, bool first)
 /* --- asleep --- */
 
 /* What the host says of all functions together. Never touches them. */
-static enum sleep_depth look_at_depth(const struct power_test *test)
+static enum sleep_depth look_at_depth(struct power_test *test)
 {
 	static const struct {
 		const char *name;
@@ -181,8 +181,10 @@ static enum sleep_depth look_at_depth(const struct power_test *test)
 				depth = states[k].depth;
 		if (!seen.suspended)
 			depth = SLEEP_AWAKE;
-		if (depth < shallowest)
+		if (depth < shallowest) {
 			shallowest = depth;
+			test->shallowest = i;
+		}
 	}
 	return shallowest;
 }

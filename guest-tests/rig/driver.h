@@ -128,6 +128,7 @@ int host_setup(struct rig *rig);
 int host_read(const char *path, char *text, size_t size); /* first line; negative errno */
 int host_write(const char *path, const char *value);      /* negative errno */
 int host_load_modules(const char *dir);
+int host_load_module(const char *path);
 int host_config(const char *bdf, unsigned int off, unsigned int len, char *hex, size_t size);
 void host_irqs(const char *name, char *text, size_t size); /* "COUNT LINES" */
 int sample_open(struct sample *sample, const char *bdf, const char *attribute);
@@ -188,6 +189,7 @@ int do_host_read(struct rig *rig, const struct words *words, const char *rest);
 int do_host_write(struct rig *rig, const struct words *words, const char *rest);
 int do_host_config(struct rig *rig, const struct words *words, const char *rest);
 int do_host_irqs(struct rig *rig, const struct words *words, const char *rest);
+int do_host_module(struct rig *rig, const struct words *words, const char *rest);
 int do_host_wait(struct rig *rig, const struct words *words, const char *rest);
 int do_host_stays(struct rig *rig, const struct words *words, const char *rest);
 int do_event_expect(struct rig *rig, const struct words *words, const char *rest);

@@ -42,6 +42,20 @@ int host_write(const char *path, const char *value)
 	return error;
 }
 
+int host_load_module(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	int failed;
+
+	if (fd < 0)
+		return fail("module %s: %m", path);
+	failed = syscall(SYS_finit_module, fd, "", 0) < 0 && errno != EEXIST;
+	if (failed)
+		fail("module %s: %m", path);
+	close(fd);
+	return failed ? -1 : 0;
+}
+
 int host_load_modules(const char *dir)
 {
 	char path[256], name[NAME_MAX_BYTES];
@@ -52,17 +66,13 @@ int host_load_modules(const char *dir)
 	if (!order)
 		return fail("%s: %m", path);
 	while (fscanf(order, "%63s", name) == 1) {
-		int fd;
-
 		if (!strstr(name, ".ko"))
 			continue; /* what the line's files are for */
 		snprintf(path, sizeof(path), "%s/%s", dir, name);
-		fd = open(path, O_RDONLY | O_CLOEXEC);
-		if (fd < 0 || (syscall(SYS_finit_module, fd, "", 0) < 0 && errno != EEXIST)) {
+		if (host_load_module(path) < 0) {
 			fclose(order);
-			return fail("module %s: %m", path);
+			return -1;
 		}
-		close(fd);
 	}
 	fclose(order);
 	return 0;

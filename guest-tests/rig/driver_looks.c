@@ -53,6 +53,18 @@ int do_host_irqs(struct rig *rig, const struct words *words, const char *rest)
 	return 0;
 }
 
+/* host module FILE: one of those of the guests, too. */
+int do_host_module(struct rig *rig, const struct words *words, const char *rest)
+{
+	char path[256];
+
+	(void)rig;
+	(void)rest;
+	snprintf(path, sizeof(path), "/modules/%s", words->word[2]);
+	say("host: loading %s", path);
+	return host_load_module(path);
+}
+
 struct look {
 	struct sample sample;
 	const char *value;

@@ -193,6 +193,7 @@ static const struct step_type step_types[] = {
 	{"host", "suspended", 3, do_host_suspended},
 	{"host", "config", 5, do_host_config},
 	{"host", "irqs", 3, do_host_irqs},
+	{"host", "module", 3, do_host_module},
 	{"host", "wait", 5, do_host_wait},
 	{"host", "stays", 5, do_host_stays},
 	{"event", "expect", 3, do_event_expect},
