@@ -288,6 +288,12 @@ bool config_intx_enabled(const struct function *fn)
 	return !(get_le16(fn->config + PCI_COMMAND) & PCI_COMMAND_INTX_DISABLE);
 }
 
+void config_forget(struct function *fn)
+{
+	for (size_t i = 0; i < PCI_STD_HEADER_SIZEOF; i++)
+		fn->config[i] &= (uint8_t)~fn->writable[i];
+}
+
 void config_read(struct function *fn, size_t off, uint8_t *data, size_t len)
 {
 	memcpy(data, fn->config + off, len);

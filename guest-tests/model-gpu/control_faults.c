@@ -149,6 +149,13 @@ static bool cmd_dead_after_resume(struct request *request)
 	return true;
 }
 
+static bool cmd_forgets(struct request *request)
+{
+	request->fn->faults.forgets_armed = true;
+	request->done++;
+	return true;
+}
+
 static bool cmd_signal_unslept(struct request *request)
 {
 	request->done += power_signal(request->fn);
@@ -225,6 +232,7 @@ const struct function_command function_commands[] = {
 	{"ones", cmd_ones, NULL},
 	{"vanish", cmd_vanish, NULL},
 	{"dead-after-resume", cmd_dead_after_resume, NULL},
+	{"forgets-header", cmd_forgets, NULL},
 	{"signal-unslept", cmd_signal_unslept, "no wake-up eventfd was ever given"},
 	{"irq-asleep", cmd_irq_asleep, "not engaged, or no eventfd for that vector"},
 	{"err", cmd_err, "not routed"},

@@ -173,6 +173,8 @@ void eventfd_signal(int fd);
 void config_init(struct function *fn);
 /* A reset keeps config space, as the kernel restores it; but the function is in D0. */
 void config_reset(struct function *fn);
+/* Nobody restored what can be written in the header: Command, BARs. */
+void config_forget(struct function *fn);
 /* Chooses a hostile image. 0, or -EINVAL: no such fault. */
 int config_fault(struct function *fn, const char *name);
 void config_read(struct function *fn, size_t off, uint8_t *data, size_t len);
@@ -244,6 +246,7 @@ struct faults {
 	bool resume_never;
 	bool ones;
 	bool dead_armed, dead, stubborn; /* ones from the next resume on */
+	bool forgets_armed;              /* its header, at the next resume */
 	bool wrong_id, wrong_size;       /* of the next reply */
 };
 

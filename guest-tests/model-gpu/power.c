@@ -88,6 +88,10 @@ static void resume_one(struct function *fn, enum wake_cause cause)
 		return;
 	fn->power.suspended = false;
 	fn->power.count.wakes[cause]++;
+	if (fn->faults.forgets_armed) {
+		fn->faults.forgets_armed = false;
+		config_forget(fn);
+	}
 	if (fn->faults.dead_armed) {
 		fn->faults.dead_armed = false;
 		fn->faults.dead = true;

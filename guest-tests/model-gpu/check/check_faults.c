@@ -195,6 +195,25 @@ static void dead_after_resume(void)
 	}
 }
 
+static void forgets_header(void)
+{
+	struct client client = client_open(0);
+	int eventfd = make_eventfd();
+
+	config_write(&client, PCI_BASE_ADDRESS_0, 0xfe000000, 4);
+	config_write(&client, PCI_COMMAND, PCI_COMMAND_MEMORY, 2);
+	control_ok("forgets-header 0");
+	expect_equal(config_read(&client, PCI_BASE_ADDRESS_0, 4) & ~15U, 0xfe000000);
+	for (unsigned int wakes = 0; wakes < 2; wakes++) {
+		expect_equal(entry_with_wakeup(&client, eventfd), 0);
+		expect_equal(leave(&client), 0);
+		/* once: what is written then stays */
+		expect_equal(config_read(&client, PCI_COMMAND, 2), wakes ? PCI_COMMAND_MEMORY : 0);
+		expect_equal(config_read(&client, PCI_BASE_ADDRESS_0, 4) & ~15U, 0);
+		config_write(&client, PCI_COMMAND, PCI_COMMAND_MEMORY, 2);
+	}
+}
+
 static void signal_unslept(void)
 {
 	struct client client = client_open(0);
@@ -408,6 +427,7 @@ const struct test fault_tests[] = {
 	{"ones", ones, {0}},
 	{"vanish", vanish, {"--functions", "gpu,audio"}},
 	{"dead-after-resume", dead_after_resume, {0}},
+	{"forgets-header", forgets_header, {0}},
 	{"signal-unslept", signal_unslept, {0}},
 	{"irq-asleep", irq_asleep, {0}},
 	{"err-req", err_and_req, {0}},
