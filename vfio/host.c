@@ -210,13 +210,10 @@ static int check_iommu(const char *sysfs, const struct host_slot *slot, const ch
 static int check_drivers(const char *sysfs, const struct host_slot *slot, const char *bdf,
 			 struct text *why)
 {
-	char wrong_buffer[400], names_buffer[128];
+	char wrong_buffer[400];
 	struct text wrong = {.at = wrong_buffer, .size = sizeof(wrong_buffer)};
-	struct text names = {.at = names_buffer, .size = sizeof(names_buffer)};
-	bool bound = false;
 
 	(void)sysfs;
-	(void)bdf;
 	for (unsigned int i = 0; i < HOST_FUNCTIONS; i++) {
 		const struct host_function *fn = &slot->fn[i];
 
@@ -224,17 +221,12 @@ static int check_drivers(const char *sysfs, const struct host_slot *slot, const 
 			continue;
 		text_add(&wrong, "%s%s (%s)", comma(&wrong), fn->name,
 			 fn->driver[0] ? fn->driver : "no driver");
-		text_add(&names, "%s ", fn->name);
-		bound |= fn->driver[0] != '\0';
 	}
 	if (!wrong.len)
 		return 0;
-	names.at[names.len - 1] = '\0';
-	text_add(why, "all of slot %s must be bound to vfio-pci, not yet: %s; as root: "
-		 "modprobe vfio-pci; cd /sys/bus/pci; for d in %s; do "
-		 "echo vfio-pci >devices/$d/driver_override; %secho $d >drivers_probe; done",
-		 slot->name, wrong.at, names.at,
-		 bound ? "echo $d >devices/$d/driver/unbind; " : "");
+	text_add(why, "all of slot %s must be bound to vfio-pci, not yet: %s; minivmm bind %s "
+		 "shows what that takes, and with --yes, as root, does it", slot->name, wrong.at,
+		 bdf);
 	return -EBUSY;
 }
 

@@ -120,7 +120,8 @@ static void start(const struct plan *plan)
 	memset(&bench, 0, sizeof(bench));
 	bench.plan = plan;
 	for (unsigned int i = 0; i < 2; i++) {
-		bench.device[i] = fake_backend_create_gpu(i ? "0000:01:00.1" : "0000:01:00.0", false);
+		bench.device[i] = fake_backend_create_gpu(i ? "0000:01:00.1" : "0000:01:00.0",
+							  false);
 		bench.device[i]->hook = hook;
 		bench.device[i]->tells = plan->state != NULL;
 		bench.test.backend[i] = &bench.device[i]->backend;
@@ -172,8 +173,8 @@ static const struct plan plans[] = {
 	 .says = "cycle 1: the slot left D3cold by itself: it is not suspended"},
 	{.name = "sleeps on", .state = "D3cold", .sleeps_on_in = 1, .fault = POWER_TEST_LOST,
 	 .says = "0000:01:00.0 was woken, but the host says that it is in D3cold"},
-	{.name = "corrupt", .state = "D3cold", .corrupt_in = 2, .fault = POWER_TEST_LOST, .count = 1,
-	 .depth = SLEEP_D3COLD,
+	{.name = "corrupt", .state = "D3cold", .corrupt_in = 2, .fault = POWER_TEST_LOST,
+	 .count = 1, .depth = SLEEP_D3COLD,
 	 .says = "0000:01:00.1 is not as it was before the sleep: config space at 0x10 (Base"},
 	{.name = "ones", .state = "D3cold", .gone_in = 1, .fault = POWER_TEST_LOST,
 	 .says = "cycle 1: 0000:01:00.0 reads as ones: it does not answer"},
@@ -325,7 +326,8 @@ static void test_power_test_json(void **state)
 	strcpy(test.why, "cycle 3: \"gone\"");
 	power_test_json(&test, "/var/x.json", &text);
 	assert_string_equal(text.bytes,
-		"{\"slot\":\"0000:01:00\",\"result\":\"failed\",\"reason\":\"cycle 3: \\\"gone\\\"\","
+		"{\"slot\":\"0000:01:00\",\"result\":\"failed\","
+		"\"reason\":\"cycle 3: \\\"gone\\\"\","
 		"\"cycles\":2,\"state\":\"D3cold\",\"states\":{\"D0\":0,\"D3hot\":0,\"D3cold\":2},"
 		"\"entry_us\":{\"min\":10,\"median\":10,\"p95\":20,\"max\":20},"
 		"\"suspend_us\":{\"min\":1000,\"median\":1000,\"p95\":1000,\"max\":1000},"
