@@ -162,6 +162,19 @@ static uint8_t *region_bytes(struct fake_backend *fake, unsigned int index)
 	return index == VFIO_PCI_CONFIG_REGION_INDEX ? fake->cfg : fake->region[index].mem;
 }
 
+/* VFIO answers for vendor and device by itself (Linux 6.1, vfio_pci_config.c,
+ * init_pci_cap_basic_perm()). */
+static void read_dead(struct fake_backend *fake, unsigned int index, uint64_t off, uint8_t *bytes,
+		      size_t len)
+{
+	for (size_t i = 0; i < len; i++) {
+		bool virtual = index == VFIO_PCI_CONFIG_REGION_INDEX &&
+			       off + i < PCI_DEVICE_ID + 2;
+
+		bytes[i] = virtual ? fake->cfg[off + i] : 0xff;
+	}
+}
+
 static ssize_t op_region_read(struct vfio_backend *backend, unsigned int index, uint64_t off,
 			      void *buffer, size_t len)
 {
@@ -175,7 +188,7 @@ static ssize_t op_region_read(struct vfio_backend *backend, unsigned int index, 
 	if (error)
 		return finish(fake, record, error);
 	if (fake->dead)
-		memset(buffer, 0xff, len);
+		read_dead(fake, index, off, buffer, len);
 	else
 		memcpy(buffer, region_bytes(fake, index) + off, len);
 	return finish(fake, record, (int)len);

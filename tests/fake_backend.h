@@ -88,7 +88,8 @@ struct fake_backend {
 	bool tells;                  /* observe answers `observation`; false at start */
 	struct vfio_observation observation;
 	bool reset_revives;          /* a reset of either kind ends `dead` */
-	bool dead;                   /* every config and BAR read gives ones, ops still return 0 */
+	bool dead;                   /* reads of BARs, and of config space but for what VFIO
+				      * answers by itself, give ones; ops still return 0 */
 	/* Called at the start of every op, without the lock; may be NULL. */
 	void (*hook)(struct fake_backend *fake, const struct fake_call *call);
 	void *hook_opaque;

@@ -76,7 +76,9 @@ static int check_header(const struct vfio_function *function, const uint8_t *raw
 	unsigned int type = raw[PCI_HEADER_TYPE] & HEADER_TYPE_MASK;
 	unsigned int pin = raw[PCI_INTERRUPT_PIN];
 
-	if (le16_get(raw + PCI_VENDOR_ID) == 0xffff)
+	/* The kernel's VFIO answers for the vendor by itself, as in vfio/function.c. */
+	if (le16_get(raw + PCI_VENDOR_ID) == 0xffff ||
+	    le32_get(raw + PCI_CLASS_REVISION) == UINT32_MAX)
 		return vfio_function_say(function, -ENODEV, ret_why, why_size,
 					 "does not answer, its config space reads as ones; a cold "
 					 "boot of the host may bring it back");

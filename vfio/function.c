@@ -60,17 +60,21 @@ static bool all_ones(const uint8_t *bytes, size_t len)
 	return true;
 }
 
-/* Vendor ID ones: there is nobody. */
-static int check_vendor(struct vfio_backend *backend)
+/*
+ * Ones: there is nobody. Vendor ID would not tell, because VFIO answers for it, and for Device ID,
+ * without asking the device (Linux 6.1, vfio_pci_config.c, init_pci_cap_basic_perm(): ALL_VIRT);
+ * revision and class come from the device.
+ */
+static int check_present(struct vfio_backend *backend)
 {
-	uint8_t vendor[2];
+	uint8_t class[4];
 	int error = full(backend->ops->region_read(backend, VFIO_PCI_CONFIG_REGION_INDEX,
-						   PCI_VENDOR_ID, vendor, sizeof(vendor)),
-			 sizeof(vendor));
+						   PCI_CLASS_REVISION, class, sizeof(class)),
+			 sizeof(class));
 
 	if (error)
 		return error;
-	return le16_get(vendor) == 0xffff ? -ENODEV : 0;
+	return le32_get(class) == UINT32_MAX ? -ENODEV : 0;
 }
 
 int vfio_function_read(struct vfio_function *function, unsigned int region, uint64_t off,
@@ -83,7 +87,7 @@ int vfio_function_read(struct vfio_function *function, unsigned int region, uint
 		return -EHOSTDOWN;
 	error = full(backend->ops->region_read(backend, region, off, ret_buffer, len), len);
 	if (!error && all_ones(ret_buffer, len))
-		error = check_vendor(backend);
+		error = check_present(backend);
 	if (error)
 		vfio_function_failed(function, error, "a read of the device");
 	return error;
@@ -368,9 +372,9 @@ int vfio_function_check(struct vfio_function *function)
 	pthread_mutex_lock(&function->dev.lock);
 	if (!function->awake) {
 		pthread_mutex_unlock(&function->dev.lock);
-		return check_vendor(function->backend);
+		return check_present(function->backend);
 	}
-	error = check_vendor(function->backend);
+	error = check_present(function->backend);
 	if (!error)
 		function->error_told = false;
 	pthread_mutex_unlock(&function->dev.lock);

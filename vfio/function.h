@@ -66,7 +66,7 @@ void vfio_function_detach(struct vfio_function *function);
 void vfio_function_attach(struct vfio_function *function);
 void vfio_function_gone(struct vfio_function *function);
 
-/* Reads the vendor ID from the device. 0, -ENODEV for ones, or the read's error. Slot's thread. */
+/* Does the device answer? 0, -ENODEV for ones, or the read's error. Slot's thread. */
 int vfio_function_check(struct vfio_function *function);
 
 /* Interrupts disabled, guest's view back to its reset image, PME bits clear, PCI_PRESENT; with

@@ -65,7 +65,7 @@ enum power_event_type {
 	/* results of actions */
 	POWER_EV_ENTRY_DONE, /* `error` 0 or negative errno */
 	POWER_EV_EXIT_DONE,
-	POWER_EV_CHECK_DONE, /* `error` 0: vendor ID is there; -ENODEV: ones; others: read failed */
+	POWER_EV_CHECK_DONE, /* `error` 0: it answers; -ENODEV: ones; others: read failed */
 	POWER_EV_RESET_DONE,
 	POWER_EV_RECOVER_DONE,
 	POWER_EV_SLOT_RESET_DONE,
@@ -83,7 +83,7 @@ enum power_action_type {
 	POWER_DO_DRAIN,    /* read the wake-up eventfd empty */
 	POWER_DO_ENTRY,    /* (R) low-power entry; `with_wakeup` */
 	POWER_DO_EXIT,     /* (R) low-power exit, then drain the wake-up eventfd */
-	POWER_DO_CHECK,    /* (R) read the vendor ID */
+	POWER_DO_CHECK,    /* (R) does it answer? */
 	POWER_DO_RESET,    /* (R) reset the guest's view (PCI_PRESENT) and, with `device`, it */
 	POWER_DO_RECOVER,  /* (R) reset of the function alone, the guest's view stays as it is */
 	POWER_DO_SLOT_RESET, /* (R) hot reset of the slot; `function` is the one that needs it */
