@@ -1,13 +1,19 @@
 /*
- * The input is what a person writes: the first byte says whether --gpu or the file of --quirks, the
- * others are the text.
+ * The input is what a person writes: the first byte says whether --gpu, the file of --quirks, or a
+ * file that the program itself keeps (a verdict, a record of bind), the others are the text.
  */
 #include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "tests/fake_kernel.h"
 #include "tests/fuzz/fuzz.h"
+#include "tools/bind.h"
 #include "vfio/quirks.h"
+#include "vfio/verdict.h"
 #include "vfio/vfio.h"
 #include "vmm/base/bits.h"
 
@@ -49,6 +55,71 @@ static void try_quirks(const char *text, size_t size)
 	fake_file_destroy(&file);
 }
 
+/* A directory whose only file has the text; it goes when the program ends. */
+static char kept_dir[] = "/tmp/fuzz_words.XXXXXX";
+
+static void keep(const char *name, const char *text, size_t size)
+{
+	char path[PATH_MAX];
+	FILE *file;
+
+	snprintf(path, sizeof(path), "%s/%s", kept_dir, name);
+	file = fopen(path, "w");
+	fuzz_must(file && fwrite(text, 1, size, file) == size && !fclose(file), "no file");
+}
+
+static void forget_kept(void)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), "%s/0000:01:00.json", kept_dir);
+	unlink(path);
+	snprintf(path, sizeof(path), "%s/0000:01:00.0", kept_dir);
+	unlink(path);
+	rmdir(kept_dir);
+}
+
+static bool is_printable(const char *text, size_t size)
+{
+	for (size_t i = 0; i < size; i++) {
+		if (!text[i])
+			return true;
+		if (text[i] < ' ' || text[i] > '~')
+			return false;
+	}
+	return false;
+}
+
+static void try_verdict(const char *text, size_t size)
+{
+	const struct verdict_subject subject = {
+		.slot = "0000:01:00", .card = "0:10de:2684:1043:88e2", .kernel = "6.12.1"};
+	struct verdict_lookup lookup;
+
+	keep("0000:01:00.json", text, size);
+	verdict_read(kept_dir, &subject, &lookup);
+	fuzz_must(lookup.use != VERDICT_NONE, "a file is no file");
+	fuzz_must((lookup.use == VERDICT_CURRENT) == !lookup.why[0], "no reason");
+	if (lookup.use == VERDICT_CURRENT)
+		fuzz_must(is_printable(lookup.verdict.reason, VERDICT_REASON_MAX) &&
+			  is_printable(lookup.verdict.date, sizeof(lookup.verdict.date)) &&
+			  is_printable(lookup.verdict.state, sizeof(lookup.verdict.state)),
+			  "a text that a terminal would obey");
+}
+
+static void try_record(const char *text, size_t size)
+{
+	const struct bind_host host = {.state = kept_dir};
+	struct bind_record record;
+
+	keep("0000:01:00.0", text, size);
+	if (bind_record_find(&host, "0000:01:00.0", &record))
+		fuzz_must(is_printable(record.driver, sizeof(record.driver)) &&
+			  !strchr(record.driver, '/') && record.driver[0] != '.' &&
+			  is_printable(record.override, sizeof(record.override)),
+			  "a name that is none");
+}
+
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
 	static const char *const seeds[] = {
@@ -56,6 +127,13 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 		"0" "vfio-user:/run/gpu.sock,max-wakes-per-hour=3,resume-timeout=60",
 		"1" "# mine\n10de:1b38 reset=bus \"it has no other\"\n"
 		    "1002:*:03 power=off reentry=host external=yes \"does not come back\"\n",
+		"2" "{\"version\":1,\"slot\":\"0000:01:00\",\"card\":\"0:10de:2684:1043:88e2\","
+		    "\"kernel\":\"6.12.1\",\"date\":\"2026-11-22T10:11:12Z\",\"result\":"
+		    "\"failed\",\"cycles\":3,\"state\":\"D3cold\",\"reason\":\"r\",\"entry_us\":"
+		    "{\"min\":1,\"median\":2,\"p95\":3,\"max\":4},\"suspend_us\":{\"min\":1,"
+		    "\"median\":2,\"p95\":3,\"max\":4},\"wake_us\":{\"min\":1,\"median\":2,"
+		    "\"p95\":3,\"max\":4}}",
+		"3" "{\"driver\":\"nouveau\",\"override\":\"\"}",
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(seeds); i++) {
@@ -63,6 +141,8 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 
 		fuzz_write_seed(*argc, *argv, name, seeds[i], strlen(seeds[i]));
 	}
+	fuzz_must(mkdtemp(kept_dir), "no directory");
+	atexit(forget_kept);
 	return 0;
 }
 
@@ -73,9 +153,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (!size || size > TEXT_MAX)
 		return 0;
 	memcpy(text, data + 1, size - 1);
-	if (data[0] & 1)
-		try_quirks(text, size - 1);
-	else
+	switch (data[0] & 3) {
+	case 0:
 		try_slot(text);
+		break;
+	case 1:
+		try_quirks(text, size - 1);
+		break;
+	case 2:
+		try_verdict(text, size - 1);
+		break;
+	default:
+		try_record(text, size - 1);
+	}
 	return 0;
 }
