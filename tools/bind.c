@@ -310,14 +310,14 @@ static struct bind_host this_host(void)
 	};
 }
 
-int bind_main(int argc, char *argv[])
+int tool_bind(int argc, char *argv[])
 {
 	struct bind_host host = this_host();
 
 	return bind_run_on(&host, argc, argv);
 }
 
-int unbind_main(int argc, char *argv[])
+int tool_unbind(int argc, char *argv[])
 {
 	struct bind_host host = this_host();
 

@@ -122,10 +122,7 @@ int bind_give_back(struct bind_host *host, struct bind_function *const fn[], uns
 
 /* --- bind.c --- */
 
-int bind_main(int argc, char *argv[]);
-int unbind_main(int argc, char *argv[]);
-
-/* The commands on any host; main() without a process of its own, for tests. */
+/* The commands on any host, for tests; those on this one are tool_bind() and tool_unbind(). */
 int bind_run_on(struct bind_host *host, int argc, char *argv[]);
 int unbind_run_on(struct bind_host *host, int argc, char *argv[]);
 

@@ -14,6 +14,7 @@
 
 #include "tools/bind.h"
 #include "tools/pci_class.h"
+#include "vfio/host.h"
 #include "vfio/sysfs.h"
 #include "vmm/base/bits.h"
 
@@ -286,17 +287,12 @@ static void check_boot_display(struct search *search)
 
 /* --- all of it --- */
 
-static void check_iommu(struct search *search)
+static void check_iommu(const struct bind_host *host, struct bind_function *fn)
 {
-	char dir[PATH_MAX], name[32] = "";
-	struct bind_function *fn = search->fn;
-
-	snprintf(dir, sizeof(dir), "%s/kernel/iommu_groups/%d", search->host->sysfs, fn->group);
-	if (fn->group >= 0 && !(sysfs_read_line(dir, "name", name, sizeof(name)) &&
-				!strcmp(name, "vfio-noiommu")))
-		return;
-	refuse(fn, false, "it is behind no IOMMU, so it could not be passed: switch VT-d or AMD-Vi "
-	       "on in the firmware set-up and, with Intel, boot the host with intel_iommu=on");
+	if (fn->group < 0 || host_group_is_noiommu(host->sysfs, fn->group))
+		refuse(fn, false, "it is behind no IOMMU, so it could not be passed: switch VT-d "
+		       "or AMD-Vi on in the firmware set-up and, with Intel, boot the host with "
+		       "intel_iommu=on");
 }
 
 void bind_check(struct bind_host *host, struct bind_function *fn)
@@ -313,7 +309,7 @@ void bind_check(struct bind_host *host, struct bind_function *fn)
 	if (pci_class_is_bridge(fn->class))
 		refuse(fn, false, "it is a bridge, which belongs to the host: name a device "
 		       "behind it");
-	check_iommu(&search);
+	check_iommu(host, fn);
 	for_each_below(&search, "block", search.root, check_disk_or_path);
 	for_each_below(&search, "net", search.root, check_interface);
 	for_each_below(&search, "drm", search.root, check_display_node);

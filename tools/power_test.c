@@ -321,7 +321,7 @@ static int run_slot(const struct request *request, struct vfio_slot_config *conf
 	return status;
 }
 
-int power_test_main(int argc, char *argv[])
+int tool_power_test(int argc, char *argv[])
 {
 	struct request request;
 	struct vfio_slot_config config;

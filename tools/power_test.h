@@ -159,6 +159,4 @@ void power_test_ladder(const struct power_test *test, struct text *text);
 /* "passed", "failed", "stopped" */
 const char *power_test_result(const struct power_test *test);
 
-int power_test_main(int argc, char *argv[]);
-
 #endif

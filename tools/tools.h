@@ -20,9 +20,12 @@ enum tool_status {
  */
 typedef int (*tool_fn)(int argc, char *argv[]);
 
+int tool_bind(int argc, char *argv[]);
 int tool_ctl(int argc, char *argv[]);
 int tool_doctor(int argc, char *argv[]);
+int tool_power_test(int argc, char *argv[]);
 int tool_timeline(int argc, char *argv[]);
+int tool_unbind(int argc, char *argv[]);
 
 /* Writes a text to standard output, whole. TOOL_OK, or TOOL_FAILED after a line that says why. */
 int tool_say(const char *text, size_t len);

@@ -69,7 +69,7 @@ struct slot_published {
 };
 
 struct vfio_slot {
-	char name[SLOT_NAME_MAX];        /* "0000:01:00", or of the server */
+	char name[SLOT_NAME_MAX]; /* "0000:01:00", or of the server */
 	unsigned int index;
 	struct vfio_slot_config config;
 	const char *sysfs;    /* where the host's view is; NULL: there is none */

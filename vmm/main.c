@@ -9,8 +9,6 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "tools/bind.h"
-#include "tools/power_test.h"
 #include "tools/tools.h"
 #include "vmm/base/log.h"
 #include "vmm/base/text.h"
@@ -90,12 +88,12 @@ static tool_fn find_tool(const char *word)
 		const char *name;
 		tool_fn run;
 	} tools[] = {
-		{"doctor", tool_doctor},
+		{"bind", tool_bind},
 		{"ctl", tool_ctl},
+		{"doctor", tool_doctor},
+		{"power-test", tool_power_test},
 		{"timeline", tool_timeline},
-		{"bind", bind_main},
-		{"unbind", unbind_main},
-		{"power-test", power_test_main},
+		{"unbind", tool_unbind},
 		{NULL, NULL},
 	};
 
