@@ -84,14 +84,15 @@ $(BUILD)/%.o: %.c Makefile
 	$(say) "CC $@"
 	$(Q)$(CC_MUSL) $(CPPFLAGS_OWN) $(KERNEL_HEADERS) $(CFLAGS_OWN) $(CFLAGS_PRODUCT) $(CFLAGS) -c -o $@ $<
 
-# The second compiler's opinion; its objects link with the same libc.
+# The second compiler's opinion; its objects link with the same libc. What gcc means by -Os is -Oz
+# to clang.
 $(BUILD)/clang/acpi/%.o $(BUILD)/clang/vmm/base/%.o: CFLAGS_OWN += $(WARNINGS_PURE)
 $(BUILD)/clang/%.o: %.c Makefile | $(PACKAGES_TEST)
 	@mkdir -p $(@D)
 	$(say) "CLANG $@"
 	$(Q)clang $(CPPFLAGS_OWN) -nostdlibinc -isystem /usr/include/x86_64-linux-musl \
 		$(KERNEL_HEADERS) $(CFLAGS_OWN) $(WARNINGS_CLANG) $(CFLAGS_PRODUCT) \
-		$(CFLAGS) -c -o $@ $<
+		$(CFLAGS:-Os=-Oz) -c -o $@ $<
 $(BUILD)/clang/minivmm: $(CLANG_OBJECTS) | $(PACKAGES_BUILD)
 	$(say) "CC $@"
 	$(Q)$(CC_MUSL) $(CFLAGS) $(LDFLAGS_OWN) -o $@ $^ $(LIBFDT) -lpthread

@@ -154,6 +154,19 @@ static void fill_reason(const struct power_test *test, char *ret_reason, size_t 
 			 power_test_depth_count(test, depth), test->count);
 }
 
+/* Not strftime(), which would bring time zones into the program. */
+static void put_date(char *ret_date, size_t size)
+{
+	time_t now = time(NULL);
+	struct tm utc;
+
+	gmtime_r(&now, &utc);
+	snprintf(ret_date, size, "%04u-%02u-%02uT%02u:%02u:%02uZ",
+		 (unsigned int)(utc.tm_year + 1900) % 10000, (unsigned int)(utc.tm_mon + 1) % 100,
+		 (unsigned int)utc.tm_mday % 100, (unsigned int)utc.tm_hour % 100,
+		 (unsigned int)utc.tm_min % 100, (unsigned int)utc.tm_sec % 100);
+}
+
 /* Keeps it; true: `ret_path` is where. What says nothing of the card is no verdict. */
 static bool keep_verdict(const struct power_test *test, char *ret_path, size_t size)
 {
@@ -161,9 +174,7 @@ static bool keep_verdict(const struct power_test *test, char *ret_path, size_t s
 		.passed = !test->fault, .cycles = test->count,
 	};
 	const char *state = sleep_depth_name(power_test_depth(test));
-	time_t now = time(NULL);
 	char why[300];
-	struct tm utc;
 
 	if (!test->sysfs || test->fault == POWER_TEST_STOPPED || test->fault == POWER_TEST_ERROR)
 		return false;
@@ -171,7 +182,7 @@ static bool keep_verdict(const struct power_test *test, char *ret_path, size_t s
 		log_warn("%s is not in sysfs any more, so no verdict is kept", test->name);
 		return false;
 	}
-	strftime(verdict.date, sizeof(verdict.date), "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &utc));
+	put_date(verdict.date, sizeof(verdict.date));
 	snprintf(verdict.state, sizeof(verdict.state), "%s", state[0] ? state : "unknown");
 	fill_reason(test, verdict.reason, sizeof(verdict.reason));
 	power_test_latency(test, offsetof(struct power_test_cycle, entry_us), &verdict.entry);
