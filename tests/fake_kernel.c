@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "vmm/base/bits.h"
+#include "vmm/base/le.h"
 #include "vmm/boot.h"
 
 #define BZIMAGE_SIZE 4096U
@@ -130,6 +131,42 @@ void fake_kernel_pvh(struct fake_kernel *kernel, bool is_64)
 	fill(kernel, CODE_OFF, SEGMENT_SIZE);
 	fill(kernel, DATA_OFF, SEGMENT_SIZE);
 	kernel->size = DATA_OFF + SEGMENT_SIZE;
+}
+
+static void put_section(struct fake_kernel *kernel, unsigned int index, const char *name,
+			uint32_t off, uint32_t size)
+{
+	uint8_t *section = kernel->bytes + FAKE_UKI_SECTIONS + (size_t)40 * index;
+
+	memcpy(section, name, strlen(name));
+	le32_set(section + 8, size);
+	le32_set(section + 16, (uint32_t)align_up(size, 0x200));
+	le32_set(section + 20, off);
+}
+
+void fake_kernel_uki(struct fake_kernel *kernel)
+{
+	static const char cmdline[] = "console=uki\n";
+	struct fake_kernel linux_image;
+	uint8_t *pe = kernel->bytes + 0x40;
+
+	fake_kernel_bzimage(&linux_image);
+	memset(kernel, 0, sizeof(*kernel));
+	memcpy(kernel->bytes, "MZ", 2);
+	le32_set(kernel->bytes + 0x3c, 0x40);
+	memcpy(pe, "PE\0", 4);
+	le16_set(pe + 4, 0x8664);
+	le16_set(pe + 6, 4);
+	le16_set(pe + 20, FAKE_UKI_SECTIONS - 0x40 - 24);
+	put_section(kernel, FAKE_UKI_OTHER, ".text", 0x200, 0x100);
+	put_section(kernel, FAKE_UKI_CMDLINE, ".cmdline", 0x400, sizeof(cmdline) - 1);
+	put_section(kernel, FAKE_UKI_INITRD, ".initrd", FAKE_UKI_INITRD_OFF, FAKE_UKI_INITRD_SIZE);
+	put_section(kernel, FAKE_UKI_LINUX, ".linux", FAKE_UKI_LINUX_OFF,
+		    (uint32_t)linux_image.size);
+	memcpy(kernel->bytes + 0x400, cmdline, sizeof(cmdline) - 1);
+	fill(kernel, FAKE_UKI_INITRD_OFF, FAKE_UKI_INITRD_SIZE);
+	memcpy(kernel->bytes + FAKE_UKI_LINUX_OFF, linux_image.bytes, linux_image.size);
+	kernel->size = FAKE_UKI_LINUX_OFF + linux_image.size;
 }
 
 void fake_file_create(struct fake_file *file, const void *bytes, uint64_t size)

@@ -32,6 +32,20 @@ void fake_kernel_bzimage(struct fake_kernel *kernel);
 #define FAKE_PVH_DATA_SIZE 0x3000U
 void fake_kernel_pvh(struct fake_kernel *kernel, bool is_64);
 
+/*
+ * A unified kernel image: a section nobody asks for, then .cmdline ("console=uki", a newline),
+ * .initrd (500 bytes), and .linux, the bzImage above.
+ */
+#define FAKE_UKI_SECTIONS 0x158U /* the section table, entries of 40 bytes */
+#define FAKE_UKI_OTHER 0         /* indices in it */
+#define FAKE_UKI_CMDLINE 1
+#define FAKE_UKI_INITRD 2
+#define FAKE_UKI_LINUX 3
+#define FAKE_UKI_INITRD_OFF 0x600U
+#define FAKE_UKI_INITRD_SIZE 500U
+#define FAKE_UKI_LINUX_OFF 0x800U
+void fake_kernel_uki(struct fake_kernel *kernel);
+
 /* A file that lives as long as `fd` is open; boot_open() can take its path. */
 struct fake_file {
 	int fd;

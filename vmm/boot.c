@@ -46,21 +46,43 @@ unsigned int boot_memory_map(uint64_t ram_size, struct boot_map_entry map[BOOT_E
 
 /* --- boot_open() --- */
 
+static int read_head(const struct boot *boot, uint8_t ret_head[BOOT_HEAD_SIZE],
+		     struct boot_why why)
+{
+	uint64_t size = boot->kernel.size < BOOT_HEAD_SIZE ? boot->kernel.size : BOOT_HEAD_SIZE;
+
+	memset(ret_head, 0, BOOT_HEAD_SIZE);
+	return boot_file_read(&boot->kernel, ret_head, size, 0, why);
+}
+
+static const struct boot_format *find_format(const uint8_t head[BOOT_HEAD_SIZE])
+{
+	for (size_t i = 0; i < ARRAY_SIZE(formats); i++)
+		if (formats[i]->recognise(head))
+			return formats[i];
+	return NULL;
+}
+
 static int recognise(struct boot *boot, struct boot_why why)
 {
-	uint8_t head[BOOT_HEAD_SIZE] = {0};
-	uint64_t size = boot->kernel.size < sizeof(head) ? boot->kernel.size : sizeof(head);
-	int error = boot_file_read(&boot->kernel, head, size, 0, why);
+	uint8_t head[BOOT_HEAD_SIZE];
+	bool unified = false;
+	int error = read_head(boot, head, why);
 
+	/* A bzImage is an EFI application, too: it goes first. */
+	if (!error)
+		boot->format = find_format(head);
+	if (!error && !boot->format)
+		error = boot_uki_open(boot, head, &unified, why);
+	if (!error && unified)
+		error = read_head(boot, head, why);
+	if (!error && unified)
+		boot->format = find_format(head);
 	if (error)
 		return error;
-	for (size_t i = 0; i < ARRAY_SIZE(formats); i++) {
-		if (!formats[i]->recognise(head))
-			continue;
-		boot->format = formats[i];
-		return boot->format->parse(boot, head, why);
-	}
-	return boot_file_refuse_foreign(&boot->kernel, why);
+	if (!boot->format)
+		return boot_file_refuse_foreign(&boot->kernel, why);
+	return boot->format->parse(boot, head, why);
 }
 
 static int check_cmdline(const struct boot *boot, struct boot_why why)
@@ -71,6 +93,10 @@ static int check_cmdline(const struct boot *boot, struct boot_why why)
 
 	if (len <= max)
 		return 0;
+	if (boot->own_append)
+		return boot_refuse(&boot->kernel, why, -E2BIG, "its command line has %zu "
+				   "characters, and its kernel takes at most %llu; give a shorter "
+				   "one by --append", len, ull(max));
 	return boot_refuse(NULL, why, -E2BIG, "--append: the command line has %zu characters, and "
 			   "this kernel takes at most %llu", len, ull(max));
 }
@@ -102,17 +128,19 @@ static int open_all(struct boot *boot, const struct boot_config *config, struct 
 {
 	int error;
 
-	boot->append = strdup(config->append ? config->append : "");
-	if (!boot->append)
+	boot->append = config->append ? strdup(config->append) : NULL;
+	if (config->append && !boot->append)
 		return boot_refuse(NULL, why, -ENOMEM, "out of memory");
 	error = boot_file_open(&boot->kernel, "kernel", config->kernel, why);
 	if (!error && config->initrd)
 		error = boot_file_open(&boot->initrd, "initrd", config->initrd, why);
 	if (!error)
 		error = recognise(boot, why);
+	if (!error && !boot->append && !(boot->append = strdup("")))
+		return boot_refuse(NULL, why, -ENOMEM, "out of memory");
 	if (!error)
 		error = check_cmdline(boot, why);
-	if (!error && config->initrd)
+	if (!error && boot->initrd.fd >= 0)
 		error = place_initrd(boot, why);
 	return error;
 }

@@ -3,7 +3,8 @@
  * The file stays open so that a reboot loads the same kernel again.
  *
  * Linux x86 boot protocol (Documentation/arch/x86/boot.rst) for bzImage, 64-bit entry; the PVH
- * boot ABI (Xen, docs/misc/pvh.pandoc and xen/include/public/arch-x86/hvm/start_info.h) for ELF.
+ * boot ABI (Xen, docs/misc/pvh.pandoc and xen/include/public/arch-x86/hvm/start_info.h) for ELF;
+ * a unified kernel image is taken apart.
  */
 #ifndef VMM_BOOT_H
 #define VMM_BOOT_H
@@ -19,7 +20,7 @@ struct boot;
 struct boot_config {
 	const char *kernel;  /* path, mandatory */
 	const char *initrd;  /* path or NULL */
-	const char *append;  /* command line or NULL */
+	const char *append;  /* command line, or NULL: that of a unified image, else none */
 };
 
 /* How the boot CPU starts. */

@@ -37,7 +37,7 @@ static const struct {
 	{0, 4, "\x04\x22\x4d\x18", "a file compressed with lz4 (unpack it first)"},
 	{0, 3, "BZh", "a file compressed with bzip2 (unpack it first)"},
 	{0, 6, "070701", "an initial RAM disk (give it with --initrd)"},
-	{0, 2, "MZ", "an EFI application or a unified kernel image (take the bzImage out of it)"},
+	{0, 2, "MZ", "an EFI application without a Linux kernel in it"},
 	{1080, 2, "\x53\xef", "a file system image (ext2, ext3 or ext4)"},
 	{0, 4, "hsqs", "a file system image (squashfs)"},
 	{510, 2, "\x55\xaa", "a disk image (MBR)"},
@@ -109,6 +109,23 @@ int boot_file_open(struct boot_file *file, const char *role, const char *path,
 	return error;
 }
 
+int boot_file_part(const struct boot_file *whole, const char *role, struct range part,
+		   struct boot_file *ret_part, struct boot_why why)
+{
+	struct boot_file file = {
+		.role = role, .path = strdup(whole->path),
+		.fd = fcntl(whole->fd, F_DUPFD_CLOEXEC, 0),
+		.start = whole->start + part.start, .size = part.size,
+	};
+
+	if (!file.path || file.fd < 0) {
+		boot_file_close(&file);
+		return boot_refuse(NULL, why, -ENOMEM, "out of memory or file descriptors");
+	}
+	*ret_part = file;
+	return 0;
+}
+
 void boot_file_close(struct boot_file *file)
 {
 	if (file->fd >= 0)
@@ -124,7 +141,7 @@ int boot_file_read(const struct boot_file *file, void *buffer, uint64_t size, ui
 
 	while (size) {
 		ssize_t got = pread(file->fd, bytes, size < READ_CHUNK ? size : READ_CHUNK,
-				    (off_t)off);
+				    (off_t)(file->start + off));
 
 		if (got < 0 && errno == EINTR)
 			continue;

@@ -48,7 +48,8 @@ struct boot_file {
 	const char *role; /* "kernel" or "initrd", for messages */
 	char *path;
 	int fd;           /* -1: no file */
-	uint64_t size;    /* when it was opened */
+	uint64_t start;   /* where what counts begins in the file, see boot_uki.c */
+	uint64_t size;    /* of what counts, when it was opened */
 };
 
 /* Writes the sentence, which begins with the file it is about (NULL: none), returns `error`. */
@@ -59,6 +60,11 @@ int boot_refuse(const struct boot_file *file, struct boot_why why, int error, co
 int boot_file_open(struct boot_file *file, const char *role, const char *path,
 		   struct boot_why why);
 void boot_file_close(struct boot_file *file);
+
+/* `part` of `whole`, inside which it lies, as a file of its own. 0, or negative errno and a
+ * sentence. */
+int boot_file_part(const struct boot_file *whole, const char *role, struct range part,
+		   struct boot_file *ret_part, struct boot_why why);
 
 /* Reads exactly `size` bytes. -EIO (a sentence is written) when the file became shorter. */
 int boot_file_read(const struct boot_file *file, void *buffer, uint64_t size, uint64_t off,
@@ -72,7 +78,7 @@ int boot_file_load(const struct boot_file *file, struct mem *mem, gpa_t gpa, uin
 int boot_file_refuse_foreign(const struct boot_file *file, struct boot_why why);
 
 /* What a refusal ends with. */
-#define BOOT_SUPPORTED "supported are a Linux bzImage and a PVH ELF kernel"
+#define BOOT_SUPPORTED "supported are a Linux bzImage, a PVH ELF kernel and a unified kernel image"
 
 /* --- formats --- */
 
@@ -94,10 +100,19 @@ struct boot_format {
 
 extern const struct boot_format boot_bzimage, boot_pvh;
 
+/*
+ * boot_uki.c: if the kernel's file is a unified kernel image (`*ret_opened`), makes its parts the
+ * kernel, the initrd, and the command line if the user gave none. 0, or negative errno and a
+ * sentence.
+ */
+int boot_uki_open(struct boot *boot, const uint8_t head[BOOT_HEAD_SIZE], bool *ret_opened,
+		  struct boot_why why);
+
 struct boot {
 	const struct boot_format *format;
 	struct boot_file kernel, initrd;
-	char *append;               /* never NULL */
+	char *append;               /* never NULL once it is open */
+	bool own_append;            /* it is the unified image's own */
 	uint64_t ram_size;
 	gpa_t low_end;              /* of RAM below the MMIO hole */
 

@@ -18,7 +18,8 @@ static const char help[] =
 	"       minivmm COMMAND ...\n"
 	"Run a Linux guest under KVM; a GPU passed to it can really be switched off (D3cold).\n"
 	"\n"
-	"GUEST is a kernel: a Linux bzImage or a PVH ELF image, recognised by its content.\n"
+	"GUEST is a kernel, recognised by its content: a Linux bzImage, a PVH ELF image, or a\n"
+	"unified kernel image, which brings its initrd and command line (--append replaces that).\n"
 	"\n"
 	"  --gpu SLOT[,KEY=VALUE]... pass a PCI slot, all its functions, behind a root port of\n"
 	"                            its own; SLOT: 01:00.0, 0000:01:00.0 or vfio-user:PATH;\n"
@@ -147,7 +148,7 @@ int options_parse(int argc, char *const argv[], struct options *ret_options, cha
 		error = parse_options(argc, argv, false, ret_options, why);
 	if (error || ret_options->print_config || ret_options->kernel)
 		return error;
-	snprintf(ret_why, why_size, "no guest: give a kernel image (a bzImage or a PVH ELF); "
+	snprintf(ret_why, why_size, "no guest: give a kernel image; "
 				    "try --help");
 	return -EINVAL;
 }

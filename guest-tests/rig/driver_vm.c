@@ -39,6 +39,21 @@ static int open_terminal(struct vm *vm)
 	return 0;
 }
 
+/* Arguments, each ended by a tab. A unified kernel image has its initrd and command line in it. */
+static void write_arguments(const struct vm *vm, char *line, size_t size)
+{
+	char initrd[128];
+	int len = snprintf(line, size, VMM "\t--kernel\t/guests/%s/kernel\t--events\t" EVENTS_PATH
+			   "\t", vm->kernel);
+
+	snprintf(initrd, sizeof(initrd), "/guests/%s/initrd", vm->kernel);
+	if (access(initrd, F_OK))
+		return;
+	/* Every character is an exit in the software CPU: only warnings, the agent has the rest. */
+	snprintf(line + len, size - (size_t)len, "--initrd\t%s\t--append\t"
+		 "console=ttyS0 loglevel=4 panic=-1 %s\t", initrd, vm->append);
+}
+
 #define ARGUMENTS_MAX 64
 static void exec_vmm(struct vm *vm, int err)
 {
@@ -46,11 +61,7 @@ static void exec_vmm(struct vm *vm, int err)
 	char *argv[ARGUMENTS_MAX + 1];
 	unsigned int n = 0;
 
-	/* Every character is an exit in the software CPU: only warnings, the agent has the rest. */
-	snprintf(line, sizeof(line),
-		 VMM "\t--kernel\t/guests/%s/kernel\t--initrd\t/guests/%s/initrd\t--append\t"
-		     "console=ttyS0 loglevel=4 panic=-1 %s\t--events\t" EVENTS_PATH "\t",
-		 vm->kernel, vm->kernel, vm->append);
+	write_arguments(vm, line, sizeof(line));
 	for (char *p = vm->args; *p; p++) {
 		if (*p == ' ')
 			*p = '\t';

@@ -3,7 +3,8 @@
 #   driver, agent          the programs that are /init of host and guest
 #   host-FLAVOUR.cpio      the host's initramfs: driver, busybox, modules
 #   guest-FLAVOUR.cpio     a guest's kernel and initramfs, to be found by the host below /guests/FLAVOUR;
-#                          with FLAVOUR-pvh the kernel is the PVH ELF image, else the bzImage
+#                          with FLAVOUR-pvh the kernel is the PVH ELF image, with FLAVOUR-uki a unified
+#                          kernel image with all in it, else the bzImage
 #   vmm.cpio               minivmm
 #   pr3.aml                ACPI table of the host
 #
@@ -15,6 +16,7 @@ MINIVMM ?= minivmm
 RIG := guest-tests/rig
 OUT := $(BUILD)/rig
 KERNELS := $(BUILD)/cache/kernels
+UKI_STUB := /usr/lib/systemd/boot/efi/linuxx64.efi.stub
 
 CFLAGS_RIG := -std=c11 -D_GNU_SOURCE -I. -idirafter /usr/include \
 	-idirafter /usr/include/x86_64-linux-gnu -Wall -Wextra -Wshadow -Wvla -Wimplicit-fallthrough \
@@ -63,6 +65,16 @@ guest = rm -rf $@.d && mkdir -p $@.d/guests/$(2) && cp $(OUT)/initrd-$(3) $@.d/g
 
 $(OUT)/guest-%-pvh.cpio: $(OUT)/initrd-%
 	@$(call guest,vmlinux,$*-pvh,$*)
+
+# As systemd's ukify does it; the addresses matter only to firmware, which does not load this.
+$(OUT)/guest-%-uki.cpio: $(OUT)/initrd-%
+	@rm -rf $@.d && mkdir -p $@.d/guests/$*-uki
+	@echo "console=ttyS0 loglevel=4 panic=-1 uki" >$@.cmdline
+	@objcopy --add-section .cmdline=$@.cmdline --change-section-vma .cmdline=0x30000 \
+		--add-section .linux=$(KERNELS)/$*/vmlinuz --change-section-vma .linux=0x2000000 \
+		--add-section .initrd=$(OUT)/initrd-$* --change-section-vma .initrd=0x4000000 \
+		$(UKI_STUB) $@.d/guests/$*-uki/kernel
+	@$(call pack,$@.d)
 
 $(OUT)/guest-%.cpio: $(OUT)/initrd-%
 	@$(call guest,vmlinuz,$*,$*)

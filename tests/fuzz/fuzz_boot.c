@@ -37,6 +37,8 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	write_seed(*argc, *argv, "pvh32", &kernel, 0);
 	fake_kernel_pvh(&kernel, true);
 	write_seed(*argc, *argv, "pvh64", &kernel, WITH_INITRD);
+	fake_kernel_uki(&kernel);
+	write_seed(*argc, *argv, "uki", &kernel, 0);
 	return 0;
 }
 

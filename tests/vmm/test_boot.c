@@ -87,7 +87,7 @@ static void test_boot_names_what_is_no_kernel(void **state)
 		{64, 0, 2, "\x1f\x8b", "compressed with gzip (unpack it first)"},
 		{64, 0, 4, "\x28\xb5\x2f\xfd", "compressed with zstd"},
 		{64, 0, 5, "\xfd" "7zXZ", "compressed with xz"},
-		{64, 0, 2, "MZ", "an EFI application or a unified kernel image"},
+		{64, 0, 2, "MZ", "an EFI application without a Linux kernel in it"},
 		{64, 56, 4, "ARM\x64", "a Linux kernel for arm64"},
 		{64, 0, 6, "070701", "--initrd"},
 		{64, 0, 4, "#!/b", "no kernel image"},
@@ -105,7 +105,7 @@ static void test_boot_names_what_is_no_kernel(void **state)
 		fake_file_create(&file, bytes, cases[i].size);
 		assert_refused(&config, -EINVAL, cases[i].says);
 		assert_refused(&config, -EINVAL,
-			       "supported are a Linux bzImage and a PVH ELF kernel");
+			       "supported are a Linux bzImage, a PVH ELF kernel and a unified");
 		fake_file_destroy(&file);
 		free(bytes);
 	}
