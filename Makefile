@@ -18,10 +18,11 @@ KERNEL_HEADERS := -idirafter /usr/include -idirafter /usr/include/x86_64-linux-g
 # the like; the folder, which also has that libc's libraries, is no search path.
 LIBFDT := /usr/lib/x86_64-linux-gnu/libfdt.a
 CPPFLAGS_OWN := -D_GNU_SOURCE -DMINIVMM_VERSION='"$(VERSION)"' -I.
-CFLAGS ?= -Os -g
+CFLAGS ?= -Oz -g
 CFLAGS_OWN := -std=c11 $(WARNINGS) -fno-common -ffunction-sections -fdata-sections -MMD -MP
 # Nothing unwinds a stack at run time; debuggers have tables of their own, which strip removes.
-CFLAGS_PRODUCT := -fno-asynchronous-unwind-tables
+# The binary is static and has a fixed address, so its code need not be independent of it.
+CFLAGS_PRODUCT := -fno-asynchronous-unwind-tables -fno-pie
 LDFLAGS_OWN := -static -Wl,--gc-sections
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=undefined
 
@@ -84,15 +85,14 @@ $(BUILD)/%.o: %.c Makefile
 	$(say) "CC $@"
 	$(Q)$(CC_MUSL) $(CPPFLAGS_OWN) $(KERNEL_HEADERS) $(CFLAGS_OWN) $(CFLAGS_PRODUCT) $(CFLAGS) -c -o $@ $<
 
-# The second compiler's opinion; its objects link with the same libc. What gcc means by -Os is -Oz
-# to clang.
+# The second compiler's opinion; its objects link with the same libc.
 $(BUILD)/clang/acpi/%.o $(BUILD)/clang/vmm/base/%.o: CFLAGS_OWN += $(WARNINGS_PURE)
 $(BUILD)/clang/%.o: %.c Makefile | $(PACKAGES_TEST)
 	@mkdir -p $(@D)
 	$(say) "CLANG $@"
 	$(Q)clang $(CPPFLAGS_OWN) -nostdlibinc -isystem /usr/include/x86_64-linux-musl \
-		$(KERNEL_HEADERS) $(CFLAGS_OWN) $(WARNINGS_CLANG) $(CFLAGS_PRODUCT) \
-		$(CFLAGS:-Os=-Oz) -c -o $@ $<
+		$(KERNEL_HEADERS) $(CFLAGS_OWN) $(WARNINGS_CLANG) $(CFLAGS_PRODUCT) $(CFLAGS) \
+		-c -o $@ $<
 $(BUILD)/clang/minivmm: $(CLANG_OBJECTS) | $(PACKAGES_BUILD)
 	$(say) "CC $@"
 	$(Q)$(CC_MUSL) $(CFLAGS) $(LDFLAGS_OWN) -o $@ $^ $(LIBFDT) -lpthread
