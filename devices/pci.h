@@ -98,6 +98,14 @@ struct pci_msix {
 	pci_msix_changed changed;
 };
 
+/* A bridge has a window for each. */
+enum pci_window {
+	PCI_WINDOW_IO,
+	PCI_WINDOW_MEM,      /* below 4 GiB */
+	PCI_WINDOW_PREFETCH, /* prefetchable memory of 64-bit BARs */
+	PCI_WINDOWS
+};
+
 /*
  * What a bridge lets through to its secondary bus now, from its registers. The I/O and memory
  * ranges are empty while Command or PMCSR stop it from forwarding.
@@ -127,6 +135,12 @@ struct pci_dev {
 	bool intx_wanted;           /* level that the device asked for by pci_dev_set_intx() */
 	bool intx_asserted;         /* level last given to `intx` */
 	struct pci_forward forward; /* of a bridge; locks as for struct pci_bar.address */
+
+	unsigned int users;         /* the host's decode lock: who is about to take `lock` */
+	/* Of a bridge: the bytes that pci_host_assign() is to keep for devices that come later, each
+	 * a power of two or 0, set before it; and what it gave (the host's decode lock). */
+	uint64_t reserve[PCI_WINDOWS];
+	struct range given[PCI_WINDOWS];
 };
 
 /* --- config space (devices/pci_cfg.c) --- */
@@ -230,21 +244,42 @@ void pci_host_destroy(struct pci_host *host);
 
 /*
  * Puts a device at `devfn` on bus 0 (`parent` NULL) or behind the root port `parent`, and takes its
- * config space as it is now for the reset image. Before any vCPU runs.
+ * config space as it is now for the reset image. From now on the guest finds it there. Any thread.
  * Returns 0, -EEXIST when the place is taken, -ENOSPC.
  */
 int pci_host_add(struct pci_host *host, struct pci_dev *dev, struct pci_dev *parent,
 		 uint8_t devfn);
 
-/* All devices, in the order of addition; NULL after the last. */
-struct pci_dev *pci_host_get(struct pci_host *host, unsigned int index);
+/*
+ * Takes a device away that was added; its place is free. When this returns no thread is in the
+ * device any more, nor will be: it may be finished. Any thread that holds no device's lock.
+ */
+void pci_host_remove(struct pci_dev *dev);
+
+/* Bus number and devfn by which the guest addresses the device at the moment. */
+uint16_t pci_host_bdf(struct pci_dev *dev);
 
 /*
  * What firmware does after reset: gives buses, windows and BARs addresses through the guest's own
- * config write path, smallest alignment waste first. Devices are left with I/O and memory decode
- * off, bridges with theirs on. Returns 0, -ENOSPC (one line logged names the BAR) or -ENOMEM.
+ * config write path, smallest alignment waste first. What bridges reserve they get as far as there
+ * is room: all as much, then (of I/O, which comes in large units) as many as can. Devices are left
+ * with I/O and memory decode off, bridges with theirs on. No vCPU runs; one that is added meanwhile
+ * gets nothing. Returns 0, -ENOSPC (one line logged names the BAR) or -ENOMEM.
  */
 int pci_host_assign(struct pci_host *host);
+
+/* Addresses of one kind, for the BARs of some devices: in all, and for the largest. */
+struct pci_need {
+	uint64_t size, largest;
+};
+
+/* Adds what the BARs of `dev` need. */
+void pci_dev_add_needs(const struct pci_dev *dev, struct pci_need needs[PCI_WINDOWS]);
+
+/* Fits `need` in what the last pci_host_assign() gave to `bridge` (a guest that makes its windows
+ * larger may have room for more)? `*ret_room` is how much that is. Any thread. */
+bool pci_bridge_fits(struct pci_dev *bridge, enum pci_window kind, const struct pci_need *need,
+		     uint64_t *ret_room);
 
 /* Config access as the guest makes it. `len` 1, 2 or 4, not crossing a dword. */
 uint32_t pci_host_cfg_read(struct pci_host *host, uint16_t bdf, uint16_t off, unsigned int len);

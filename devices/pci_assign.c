@@ -2,6 +2,10 @@
  * What firmware does after reset: bus numbers, bridge windows, BARs. Two levels are all there is:
  * the BARs behind a root port are packed into its windows, and these and the BARs on bus 0 are
  * packed into the host bridge's. Packing largest first leaves no gap between powers of two.
+ *
+ * A bridge may reserve addresses for what is plugged in later. Linux keeps the windows of a hot-plug
+ * bridge that firmware has set, and assigns a new device's BARs inside them (drivers/pci/setup-bus.c,
+ * pci_assign_unassigned_bridge_resources()).
  */
 #include <errno.h>
 #include <linux/pci.h>
@@ -17,29 +21,28 @@
 #define SIZE_NOWHERE (1ULL << 63) /* the largest size of a BAR */
 #define CLAIMS_PER_DEVICE (PCI_BAR_COUNT + 1)
 
-/* What a bridge has a window for each. */
-enum kind { KIND_IO, KIND_MEM, KIND_PREFETCH, KIND_COUNT };
-
-#define ROOTS_PER_DEVICE (CLAIMS_PER_DEVICE + KIND_COUNT)
+#define ROOTS_PER_DEVICE (CLAIMS_PER_DEVICE + PCI_WINDOWS)
 
 /* Something that needs addresses: a BAR, or all BARs of a kind behind `bridge` (its window). */
 struct claim {
 	struct pci_dev *dev;    /* of the BAR, or of the largest BAR in the window */
 	unsigned int bar;
 	struct pci_dev *bridge; /* window of this bridge; NULL: a BAR */
-	enum kind kind;
+	enum pci_window kind;
 	uint64_t size, align;
+	uint64_t bars_size, bars_align; /* of a window, without what the bridge reserves */
 	uint64_t address;
 	bool placed;
 	unsigned int order;
 };
 
 struct assign {
-	struct pci_host *host;
+	struct pci_dev **devices; /* all there were at the beginning, held */
+	unsigned int device_count;
 	struct claim *bars;    /* largest first */
 	struct claim *roots;   /* what is placed in the host's windows, largest alignment first */
 	unsigned int bar_count, root_count;
-	struct range free[KIND_COUNT]; /* what is left of the host's windows */
+	struct range free[PCI_WINDOWS]; /* what is left of the host's windows */
 };
 
 static void cfg_write(struct pci_dev *dev, uint16_t off, unsigned int len, uint32_t value)
@@ -54,12 +57,13 @@ static uint32_t cfg_read(struct pci_dev *dev, uint16_t off, unsigned int len)
 
 /* --- bus numbers, Command, Interrupt Line --- */
 
-static void number_buses(struct pci_host *host)
+static void number_buses(const struct assign *assign)
 {
-	struct pci_dev *dev;
 	uint32_t bus = 0;
 
-	for (unsigned int i = 0; (dev = pci_host_get(host, i)); i++) {
+	for (unsigned int i = 0; i < assign->device_count; i++) {
+		struct pci_dev *dev = assign->devices[i];
+
 		if (!pci_dev_is_bridge(dev))
 			continue;
 		bus++;
@@ -67,12 +71,12 @@ static void number_buses(struct pci_host *host)
 	}
 }
 
-static void set_decode(struct pci_host *host)
+static void set_decode(const struct assign *assign)
 {
 	const uint32_t decode = PCI_COMMAND_IO | PCI_COMMAND_MEMORY;
-	struct pci_dev *dev;
 
-	for (unsigned int i = 0; (dev = pci_host_get(host, i)); i++) {
+	for (unsigned int i = 0; i < assign->device_count; i++) {
+		struct pci_dev *dev = assign->devices[i];
 		uint32_t command = cfg_read(dev, PCI_COMMAND, 2) & ~decode;
 
 		cfg_write(dev, PCI_COMMAND, 2, command | (pci_dev_is_bridge(dev) ? decode : 0));
@@ -81,24 +85,26 @@ static void set_decode(struct pci_host *host)
 	}
 }
 
-static void stop_decode(struct pci_host *host)
+static void stop_decode(const struct assign *assign)
 {
 	const uint32_t decode = PCI_COMMAND_IO | PCI_COMMAND_MEMORY;
-	struct pci_dev *dev;
 
-	for (unsigned int i = 0; (dev = pci_host_get(host, i)); i++)
+	for (unsigned int i = 0; i < assign->device_count; i++) {
+		struct pci_dev *dev = assign->devices[i];
+
 		cfg_write(dev, PCI_COMMAND, 2, cfg_read(dev, PCI_COMMAND, 2) & ~decode);
+	}
 }
 
 /* --- what is needed --- */
 
-static enum kind bar_kind(const struct pci_bar *bar)
+static enum pci_window bar_kind(const struct pci_bar *bar)
 {
 	const uint32_t prefetch64 = PCI_BASE_ADDRESS_MEM_PREFETCH | PCI_BASE_ADDRESS_MEM_TYPE_64;
 
 	if (bar->flags & PCI_BASE_ADDRESS_SPACE_IO)
-		return KIND_IO;
-	return (bar->flags & prefetch64) == prefetch64 ? KIND_PREFETCH : KIND_MEM;
+		return PCI_WINDOW_IO;
+	return (bar->flags & prefetch64) == prefetch64 ? PCI_WINDOW_PREFETCH : PCI_WINDOW_MEM;
 }
 
 /* Larger alignment first; otherwise in the order of the devices, so that runs are alike. */
@@ -113,9 +119,9 @@ static int compare(const void *a, const void *b)
 
 static void collect_bars(struct assign *assign)
 {
-	struct pci_dev *dev;
+	for (unsigned int i = 0; i < assign->device_count; i++) {
+		struct pci_dev *dev = assign->devices[i];
 
-	for (unsigned int i = 0; (dev = pci_host_get(assign->host, i)); i++) {
 		for (unsigned int bar = 0; bar < CLAIMS_PER_DEVICE; bar++) {
 			if (!dev->bar[bar].size)
 				continue;
@@ -139,12 +145,17 @@ static uint64_t add_sizes(uint64_t a, uint64_t b)
 	return b > SIZE_NOWHERE - a ? SIZE_NOWHERE : a + b;
 }
 
+static uint64_t window_unit(enum pci_window kind)
+{
+	return kind == PCI_WINDOW_IO ? IO_WINDOW_UNIT : MEM_WINDOW_UNIT;
+}
+
 /* The claims are sorted, so the first one found is the largest. */
 static struct claim window_claim(const struct assign *assign, struct pci_dev *bridge,
-				 enum kind kind)
+				 enum pci_window kind)
 {
-	uint64_t unit = kind == KIND_IO ? IO_WINDOW_UNIT : MEM_WINDOW_UNIT;
-	struct claim window = {.bridge = bridge, .kind = kind};
+	uint64_t unit = window_unit(kind);
+	struct claim window = {.bridge = bridge, .kind = kind, .align = unit};
 
 	for (unsigned int i = 0; i < assign->bar_count; i++) {
 		const struct claim *claim = &assign->bars[i];
@@ -159,6 +170,8 @@ static struct claim window_claim(const struct assign *assign, struct pci_dev *br
 		window.size = add_sizes(window.size, claim->size);
 	}
 	window.size = align_up(window.size, unit);
+	window.bars_size = window.size;
+	window.bars_align = window.align;
 	return window;
 }
 
@@ -170,19 +183,15 @@ static void add_root(struct assign *assign, struct claim claim)
 
 static void collect_roots(struct assign *assign)
 {
-	struct pci_dev *dev;
-
 	for (unsigned int i = 0; i < assign->bar_count; i++) {
 		if (!assign->bars[i].dev->parent)
 			add_root(assign, assign->bars[i]);
 	}
-	for (unsigned int i = 0; (dev = pci_host_get(assign->host, i)); i++) {
-		for (enum kind kind = 0; kind < KIND_COUNT && pci_dev_is_bridge(dev); kind++) {
-			struct claim window = window_claim(assign, dev, kind);
+	for (unsigned int i = 0; i < assign->device_count; i++) {
+		struct pci_dev *dev = assign->devices[i];
 
-			if (window.size)
-				add_root(assign, window);
-		}
+		for (enum pci_window kind = 0; kind < PCI_WINDOWS && pci_dev_is_bridge(dev); kind++)
+			add_root(assign, window_claim(assign, dev, kind));
 	}
 	qsort(assign->roots, assign->root_count, sizeof(*assign->roots), compare);
 }
@@ -194,7 +203,8 @@ static void place(struct claim *claim, struct range *free)
 	uint64_t start = align_up(free->start, claim->align);
 	uint64_t skipped = start - free->start;
 
-	if (start < free->start || claim->placed || !range_fits(free->size, skipped, claim->size))
+	if (!claim->size || claim->placed || start < free->start ||
+	    !range_fits(free->size, skipped, claim->size))
 		return;
 	claim->address = start;
 	claim->placed = true;
@@ -202,21 +212,98 @@ static void place(struct claim *claim, struct range *free)
 	free->size -= skipped + claim->size;
 }
 
-/* Prefetchable 64-bit claims have the window above RAM; those that do not fit there compete for
- * the one below 4 GiB like all others. */
-static int place_roots(struct assign *assign)
+/* Is `claim` one for the host's window of `kind`? Prefetchable 64-bit claims have the window above
+ * RAM; those that do not fit there compete for the one below 4 GiB like all others. */
+static bool competes(const struct claim *claim, enum pci_window kind)
+{
+	return claim->kind == kind ||
+	       (kind == PCI_WINDOW_MEM && claim->kind == PCI_WINDOW_PREFETCH && !claim->placed);
+}
+
+static void place_all(struct assign *assign, enum pci_window kind)
+{
+	for (unsigned int i = 0; i < assign->root_count; i++)
+		if (competes(&assign->roots[i], kind))
+			place(&assign->roots[i], &assign->free[kind]);
+}
+
+/* --- what is reserved --- */
+
+/* At most `share` of what the bridge of this window reserves. */
+static void resize(struct claim *window, uint64_t share)
+{
+	uint64_t reserve = window->bridge->reserve[window->kind];
+
+	if (reserve > share)
+		reserve = share;
+	window->size = window->bars_size > reserve ? window->bars_size : reserve;
+	window->align = window->bars_align > reserve ? window->bars_align : reserve;
+}
+
+/* Would all have a place? Leaves it sorted. */
+static bool fits(struct assign *assign, enum pci_window kind)
+{
+	struct range free = assign->free[kind];
+
+	qsort(assign->roots, assign->root_count, sizeof(*assign->roots), compare);
+	for (unsigned int i = 0; i < assign->root_count; i++) {
+		struct claim claim = assign->roots[i];
+
+		if (!competes(&claim, kind))
+			continue;
+		place(&claim, &free);
+		if (claim.size && !claim.placed)
+			return false;
+	}
+	return true;
+}
+
+/* The windows of `kind` with numbers from `first` on. */
+static void resize_from(struct assign *assign, enum pci_window kind, unsigned int first,
+			uint64_t share)
 {
 	for (unsigned int i = 0; i < assign->root_count; i++) {
-		if (assign->roots[i].kind == KIND_PREFETCH)
-			place(&assign->roots[i], &assign->free[KIND_PREFETCH]);
+		struct claim *root = &assign->roots[i];
+
+		if (root->bridge && root->kind == kind && root->order >= first)
+			resize(root, share);
+	}
+}
+
+/* All get as much as they reserve, or half of it, or a quarter; or the last ones get nothing. */
+static void share_out(struct assign *assign, enum pci_window kind)
+{
+	uint64_t share = 0;
+
+	for (unsigned int i = 0; i < assign->device_count; i++)
+		if (assign->devices[i]->reserve[kind] > share)
+			share = assign->devices[i]->reserve[kind];
+	for (; share >= window_unit(kind); share /= 2) {
+		resize_from(assign, kind, 0, share);
+		if (fits(assign, kind))
+			return;
+	}
+	for (unsigned int i = assign->root_count; i-- > 0 && !fits(assign, kind);)
+		resize_from(assign, kind, i, 0);
+}
+
+static int place_roots(struct assign *assign)
+{
+	static const enum pci_window order[] = {
+		PCI_WINDOW_PREFETCH, PCI_WINDOW_MEM, PCI_WINDOW_IO,
+	};
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(order); i++) {
+		share_out(assign, order[i]);
+		place_all(assign, order[i]);
 	}
 	for (unsigned int i = 0; i < assign->root_count; i++) {
 		struct claim *claim = &assign->roots[i];
-		uint16_t bdf = pci_host_bdf(claim->dev);
+		uint16_t bdf;
 
-		place(claim, &assign->free[claim->kind == KIND_IO ? KIND_IO : KIND_MEM]);
-		if (claim->placed)
+		if (claim->placed || !claim->size)
 			continue;
+		bdf = pci_host_bdf(claim->dev);
 		log_err("pci: no room for BAR %u (0x%llx bytes) of %02x:%02x.%x", claim->bar,
 			(unsigned long long)claim->dev->bar[claim->bar].size, bdf >> 8,
 			PCI_SLOT(bdf), PCI_FUNC(bdf));
@@ -237,16 +324,16 @@ static void write_bar(const struct claim *claim, uint64_t address)
 		cfg_write(claim->dev, reg + 4, 4, (uint32_t)(address >> 32));
 }
 
-static void write_window(struct pci_dev *bridge, enum kind kind, uint64_t base, uint64_t limit)
+static void write_window(struct pci_dev *bridge, enum pci_window kind, uint64_t base, uint64_t limit)
 {
 	uint32_t units = (uint32_t)(base >> 16 & 0xfff0) | (uint32_t)(limit & 0xfff00000);
 
 	switch (kind) {
-	case KIND_IO:
+	case PCI_WINDOW_IO:
 		cfg_write(bridge, PCI_IO_BASE, 1, (uint32_t)(base >> 8 & 0xf0));
 		cfg_write(bridge, PCI_IO_LIMIT, 1, (uint32_t)(limit >> 8 & 0xf0));
 		break;
-	case KIND_MEM:
+	case PCI_WINDOW_MEM:
 		cfg_write(bridge, PCI_MEMORY_BASE, 4, units);
 		break;
 	default:
@@ -258,14 +345,23 @@ static void write_window(struct pci_dev *bridge, enum kind kind, uint64_t base, 
 }
 
 /* Base above limit: nothing is forwarded. */
-static void close_windows(struct pci_host *host)
+static void close_windows(const struct assign *assign)
 {
-	struct pci_dev *dev;
+	for (unsigned int i = 0; i < assign->device_count; i++) {
+		struct pci_dev *dev = assign->devices[i];
 
-	for (unsigned int i = 0; (dev = pci_host_get(host, i)); i++) {
-		for (enum kind kind = 0; kind < KIND_COUNT && pci_dev_is_bridge(dev); kind++)
+		for (enum pci_window kind = 0; kind < PCI_WINDOWS && pci_dev_is_bridge(dev); kind++)
 			write_window(dev, kind, UINT64_MAX, 0);
 	}
+}
+
+static void note_given(const struct claim *window)
+{
+	struct pci_dev *bridge = window->bridge;
+
+	pci_host_decode_lock(bridge->host);
+	bridge->given[window->kind] = (struct range){window->address, window->size};
+	pci_host_decode_unlock(bridge->host);
 }
 
 static void write_roots(struct assign *assign)
@@ -278,6 +374,9 @@ static void write_roots(struct assign *assign)
 			write_bar(root, next);
 			continue;
 		}
+		note_given(root);
+		if (!root->size)
+			continue;
 		write_window(root->bridge, root->kind, next, next + root->size - 1);
 		for (unsigned int j = 0; j < assign->bar_count; j++) {
 			const struct claim *claim = &assign->bars[j];
@@ -290,36 +389,82 @@ static void write_roots(struct assign *assign)
 	}
 }
 
+/* No more of them can be added than there are places. */
+static void hold_all(struct pci_host *host, struct assign *assign)
+{
+	unsigned int place = 0;
+	struct pci_dev *dev;
+
+	while (assign->device_count < PCI_PLACES && (dev = pci_host_next(host, &place)))
+		assign->devices[assign->device_count++] = dev;
+}
+
+static int assign_all(struct assign *assign)
+{
+	int error;
+
+	number_buses(assign);
+	stop_decode(assign);
+	close_windows(assign);
+	collect_bars(assign);
+	collect_roots(assign);
+	error = place_roots(assign);
+	if (!error)
+		write_roots(assign);
+	set_decode(assign);
+	return error;
+}
+
 int pci_host_assign(struct pci_host *host)
 {
 	struct assign assign = {
-		.host = host,
+		.devices = calloc(PCI_PLACES, sizeof(*assign.devices)),
 		.free = {
-			[KIND_IO] = {PCI_IO_START, PCI_IO_SIZE},
-			[KIND_MEM] = {MMIO32_START, MMIO32_SIZE},
-			[KIND_PREFETCH] = pci_host_mmio64(host),
+			[PCI_WINDOW_IO] = {PCI_IO_START, PCI_IO_SIZE},
+			[PCI_WINDOW_MEM] = {MMIO32_START, MMIO32_SIZE},
+			[PCI_WINDOW_PREFETCH] = pci_host_mmio64(host),
 		},
 	};
-	unsigned int devices = 0;
 	int error = -ENOMEM;
 
-	while (pci_host_get(host, devices))
-		devices++;
-	assign.bars = calloc(devices + 1, CLAIMS_PER_DEVICE * sizeof(*assign.bars));
-	assign.roots = calloc(devices + 1, ROOTS_PER_DEVICE * sizeof(*assign.roots));
-	if (!assign.bars || !assign.roots)
-		goto out;
-	number_buses(host);
-	stop_decode(host);
-	close_windows(host);
-	collect_bars(&assign);
-	collect_roots(&assign);
-	error = place_roots(&assign);
-	if (!error)
-		write_roots(&assign);
-	set_decode(host);
-out:
+	if (assign.devices)
+		hold_all(host, &assign);
+	assign.bars = calloc(assign.device_count + 1, CLAIMS_PER_DEVICE * sizeof(*assign.bars));
+	assign.roots = calloc(assign.device_count + 1, ROOTS_PER_DEVICE * sizeof(*assign.roots));
+	if (assign.devices && assign.bars && assign.roots)
+		error = assign_all(&assign);
+	for (unsigned int i = 0; i < assign.device_count; i++)
+		pci_host_put(assign.devices[i]);
+	free(assign.devices);
 	free(assign.bars);
 	free(assign.roots);
 	return error;
+}
+
+/* --- what is left for a device that comes later --- */
+
+void pci_dev_add_needs(const struct pci_dev *dev, struct pci_need needs[PCI_WINDOWS])
+{
+	for (unsigned int i = 0; i < CLAIMS_PER_DEVICE; i++) {
+		uint64_t size = dev->bar[i].size;
+		struct pci_need *need = &needs[bar_kind(&dev->bar[i])];
+
+		if (!size)
+			continue;
+		need->size = add_sizes(need->size, size);
+		if (size > need->largest)
+			need->largest = size;
+	}
+}
+
+bool pci_bridge_fits(struct pci_dev *bridge, enum pci_window kind, const struct pci_need *need,
+		     uint64_t *ret_room)
+{
+	struct range given;
+
+	pci_host_decode_lock(bridge->host);
+	given = bridge->given[kind];
+	pci_host_decode_unlock(bridge->host);
+	*ret_room = given.size;
+	return need->size <= given.size && (!need->size || given.start % need->largest == 0);
 }

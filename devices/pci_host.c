@@ -9,13 +9,13 @@
 #include <linux/pci_regs.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "devices/pci_internal.h"
 #include "vmm/base/bits.h"
 #include "vmm/base/log.h"
 #include "vmm/bus.h"
 
-#define DEVICES_MAX 256U
 #define DWORD_LEN 4U
 
 /* Register 0xcf8. PCI 3.0, 3.2.2.3.2 Software Generation of Configuration Transactions. */
@@ -30,10 +30,12 @@
 struct pci_host {
 	struct irq_chip *irq;
 	struct range mmio64;
-	struct pci_dev *devices[DEVICES_MAX]; /* these two do not change once a vCPU runs */
-	unsigned int count;
-	_Atomic uint32_t address;             /* register 0xcf8 */
-	pthread_mutex_t decode_lock; /* every struct pci_bar.{address,mapped}, pci_dev.forward */
+	_Atomic uint32_t address;    /* register 0xcf8 */
+	/* Protects the rest, and of every device bar[].{address,mapped}, forward, given, users. */
+	pthread_mutex_t decode_lock;
+	pthread_cond_t unused;       /* a device has no user any more */
+	struct pci_dev *places[PCI_PLACES]; /* NULL: free */
+	unsigned int end;            /* all from here on are free */
 };
 
 static const struct range mmio32 = {MMIO32_START, MMIO32_SIZE};
@@ -61,12 +63,44 @@ struct range pci_host_mmio64(const struct pci_host *host)
 
 /* --- look-up --- */
 
-/* The device that is at `devfn` below `parent` (NULL: on bus 0). */
-static struct pci_dev *find_at(struct pci_host *host, const struct pci_dev *parent, uint8_t devfn)
+/* Who has found a device holds it until pci_host_put(), so that it is not taken away meanwhile. */
+static struct pci_dev *hold_locked(struct pci_dev *dev)
 {
-	for (unsigned int i = 0; i < host->count; i++) {
-		if (host->devices[i]->parent == parent && host->devices[i]->devfn == devfn)
-			return host->devices[i];
+	if (dev)
+		dev->users++;
+	return dev;
+}
+
+void pci_host_put(struct pci_dev *dev)
+{
+	struct pci_host *host = dev->host;
+
+	pci_host_decode_lock(host);
+	if (!--dev->users)
+		pthread_cond_broadcast(&host->unused);
+	pci_host_decode_unlock(host);
+}
+
+struct pci_dev *pci_host_next(struct pci_host *host, unsigned int *place)
+{
+	struct pci_dev *dev = NULL;
+
+	pci_host_decode_lock(host);
+	while (!dev && *place < host->end)
+		dev = hold_locked(host->places[(*place)++]);
+	pci_host_decode_unlock(host);
+	return dev;
+}
+
+/* The device that is at `devfn` below `parent` (NULL: on bus 0). */
+static struct pci_dev *find_at_locked(struct pci_host *host, const struct pci_dev *parent,
+				      uint8_t devfn)
+{
+	for (unsigned int i = 0; i < host->end; i++) {
+		struct pci_dev *dev = host->places[i];
+
+		if (dev && dev->parent == parent && dev->devfn == devfn)
+			return dev;
 	}
 	return NULL;
 }
@@ -74,27 +108,36 @@ static struct pci_dev *find_at(struct pci_host *host, const struct pci_dev *pare
 /* The bridge that takes config requests for `bus`. Where two claim it, the first one has it. */
 static struct pci_dev *find_bridge_locked(struct pci_host *host, uint8_t bus)
 {
-	for (unsigned int i = 0; i < host->count; i++) {
-		struct pci_dev *dev = host->devices[i];
+	for (unsigned int i = 0; i < host->end; i++) {
+		struct pci_dev *dev = host->places[i];
 
-		if (!dev->parent && pci_dev_is_bridge(dev) && bus >= dev->forward.secondary &&
-		    bus <= dev->forward.subordinate)
+		if (dev && !dev->parent && pci_dev_is_bridge(dev) &&
+		    bus >= dev->forward.secondary && bus <= dev->forward.subordinate)
 			return dev;
 	}
 	return NULL;
 }
 
-static struct pci_dev *find_function(struct pci_host *host, uint16_t bdf)
+static struct pci_dev *find_function_locked(struct pci_host *host, uint16_t bdf)
 {
 	uint8_t bus = (uint8_t)(bdf >> 8);
-	struct pci_dev *bridge, *dev = NULL;
+	struct pci_dev *bridge;
 
 	if (!bus)
-		return find_at(host, NULL, (uint8_t)bdf);
-	pci_host_decode_lock(host);
+		return find_at_locked(host, NULL, (uint8_t)bdf);
 	bridge = find_bridge_locked(host, bus);
-	if (bridge && bridge->forward.secondary == bus && !bridge->forward.held_in_reset)
-		dev = find_at(host, bridge, (uint8_t)bdf);
+	if (!bridge || bridge->forward.secondary != bus || bridge->forward.held_in_reset)
+		return NULL;
+	return find_at_locked(host, bridge, (uint8_t)bdf);
+}
+
+/* Held. */
+static struct pci_dev *find_function(struct pci_host *host, uint16_t bdf)
+{
+	struct pci_dev *dev;
+
+	pci_host_decode_lock(host);
+	dev = hold_locked(find_function_locked(host, bdf));
 	pci_host_decode_unlock(host);
 	return dev;
 }
@@ -126,10 +169,13 @@ static bool is_valid_access(uint16_t off, unsigned int len)
 uint32_t pci_host_cfg_read(struct pci_host *host, uint16_t bdf, uint16_t off, unsigned int len)
 {
 	struct pci_dev *dev = is_valid_access(off, len) ? find_function(host, bdf) : NULL;
+	uint32_t value = len < DWORD_LEN ? (1U << (8 * len)) - 1 : UINT32_MAX;
 
 	if (!dev)
-		return len < DWORD_LEN ? (1U << (8 * len)) - 1 : UINT32_MAX;
-	return pci_dev_cfg_read(dev, off, len);
+		return value;
+	value = pci_dev_cfg_read(dev, off, len);
+	pci_host_put(dev);
+	return value;
 }
 
 void pci_host_cfg_write(struct pci_host *host, uint16_t bdf, uint16_t off, unsigned int len,
@@ -137,8 +183,10 @@ void pci_host_cfg_write(struct pci_host *host, uint16_t bdf, uint16_t off, unsig
 {
 	struct pci_dev *dev = is_valid_access(off, len) ? find_function(host, bdf) : NULL;
 
-	if (dev)
-		pci_dev_cfg_write(dev, off, len, value);
+	if (!dev)
+		return;
+	pci_dev_cfg_write(dev, off, len, value);
+	pci_host_put(dev);
 }
 
 static void cfg_access(struct pci_host *host, uint16_t bdf, uint16_t off,
@@ -198,24 +246,36 @@ bool pci_host_reaches(const struct pci_dev *dev, bool io, struct range range)
 	return reached;
 }
 
-/* The BAR that answers `len` bytes at `addr`: its device and index, or NULL. Where several BARs
- * decode the address, the first in order of addition has it. */
-static struct pci_dev *find_bar(struct pci_host *host, bool io, uint64_t addr, unsigned int len,
-				unsigned int *ret_bar)
+/* The BAR of `dev` that answers `len` bytes at `addr`; -1: none. */
+static int find_bar_locked(const struct pci_dev *dev, bool io, uint64_t addr, unsigned int len)
+{
+	for (unsigned int i = 0; i < ARRAY_SIZE(dev->bar); i++) {
+		const struct pci_bar *bar = &dev->bar[i];
+		bool bar_io = bar->flags & PCI_BASE_ADDRESS_SPACE_IO;
+
+		if (bar->mapped && bar_io == io &&
+		    range_contains((struct range){bar->address, bar->size}, addr, len))
+			return (int)i;
+	}
+	return -1;
+}
+
+/* The device that answers, held, and which BAR; or NULL. Where several decode the address, the one
+ * in the first place has it. */
+static struct pci_dev *find_by_bar(struct pci_host *host, bool io, uint64_t addr, unsigned int len,
+				   unsigned int *ret_bar)
 {
 	struct pci_dev *found = NULL;
 
 	pci_host_decode_lock(host);
-	for (unsigned int i = 0; i < host->count * (PCI_BAR_COUNT + 1) && !found; i++) {
-		struct pci_dev *dev = host->devices[i / (PCI_BAR_COUNT + 1)];
-		const struct pci_bar *bar = &dev->bar[i % (PCI_BAR_COUNT + 1)];
-		bool bar_io = bar->flags & PCI_BASE_ADDRESS_SPACE_IO;
+	for (unsigned int i = 0; i < host->end && !found; i++) {
+		struct pci_dev *dev = host->places[i];
+		int bar = dev ? find_bar_locked(dev, io, addr, len) : -1;
 
-		if (!bar->mapped || bar_io != io ||
-		    !range_contains((struct range){bar->address, bar->size}, addr, len))
+		if (bar < 0)
 			continue;
-		found = dev;
-		*ret_bar = i % (PCI_BAR_COUNT + 1);
+		found = hold_locked(dev);
+		*ret_bar = (unsigned int)bar;
 	}
 	pci_host_decode_unlock(host);
 	return found;
@@ -225,10 +285,12 @@ static void window_access(struct pci_host *host, bool io, uint64_t addr,
 			  struct bus_access *access)
 {
 	unsigned int bar;
-	struct pci_dev *dev = find_bar(host, io, addr, access->len, &bar);
+	struct pci_dev *dev = find_by_bar(host, io, addr, access->len, &bar);
 
-	if (dev)
-		pci_bar_access(dev, bar, addr, access);
+	if (!dev)
+		return;
+	pci_bar_access(dev, bar, addr, access);
+	pci_host_put(dev);
 }
 
 static void mmio32_access(void *opaque, struct bus_access *access)
@@ -252,11 +314,13 @@ static void io_access(void *opaque, struct bus_access *access)
 
 static void for_each_below(struct pci_dev *bridge, void (*fn)(struct pci_dev *dev))
 {
-	struct pci_host *host = bridge->host;
+	unsigned int place = 0;
+	struct pci_dev *dev;
 
-	for (unsigned int i = 0; i < host->count; i++) {
-		if (host->devices[i]->parent == bridge)
-			fn(host->devices[i]);
+	while ((dev = pci_host_next(bridge->host, &place))) {
+		if (dev->parent == bridge)
+			fn(dev);
+		pci_host_put(dev);
 	}
 }
 
@@ -320,6 +384,7 @@ struct pci_host *pci_host_create(const struct pci_host_config *config)
 	host->irq = config->irq;
 	host->mmio64 = config->mmio64;
 	pthread_mutex_init(&host->decode_lock, NULL);
+	pthread_cond_init(&host->unused, NULL);
 	if (claim_ranges(host, config->mmio, config->port)) {
 		pci_host_destroy(host);
 		return NULL;
@@ -331,6 +396,7 @@ void pci_host_destroy(struct pci_host *host)
 {
 	if (!host)
 		return;
+	pthread_cond_destroy(&host->unused);
 	pthread_mutex_destroy(&host->decode_lock);
 	free(host);
 }
@@ -349,23 +415,48 @@ static uint32_t intx_gsi(const struct pci_dev *dev)
 	return layout_pci_gsi(PCI_SLOT(dev->parent->devfn), pin);
 }
 
+static int add_locked(struct pci_host *host, struct pci_dev *dev)
+{
+	unsigned int place = 0;
+
+	if (find_at_locked(host, dev->parent, dev->devfn))
+		return -EEXIST;
+	while (place < host->end && host->places[place])
+		place++;
+	if (place == PCI_PLACES)
+		return -ENOSPC;
+	host->places[place] = dev;
+	if (place == host->end)
+		host->end++;
+	return 0;
+}
+
 int pci_host_add(struct pci_host *host, struct pci_dev *dev, struct pci_dev *parent, uint8_t devfn)
 {
-	if (find_at(host, parent, devfn))
-		return -EEXIST;
-	if (host->count == DEVICES_MAX)
-		return -ENOSPC;
+	int error;
+
 	dev->host = host;
 	dev->parent = parent;
 	dev->devfn = devfn;
 	dev->intx.gsi = intx_gsi(dev);
-	for (unsigned int i = 0; i < PCI_CFG_LEN; i++)
-		dev->reset_image[i] = dev->cfg.value[i];
-	host->devices[host->count++] = dev;
-	return 0;
+	memcpy(dev->reset_image, dev->cfg.value, sizeof(dev->reset_image));
+	pci_host_decode_lock(host);
+	error = add_locked(host, dev);
+	pci_host_decode_unlock(host);
+	if (error)
+		dev->host = NULL;
+	return error;
 }
 
-struct pci_dev *pci_host_get(struct pci_host *host, unsigned int index)
+void pci_host_remove(struct pci_dev *dev)
 {
-	return index < host->count ? host->devices[index] : NULL;
+	struct pci_host *host = dev->host;
+
+	pci_host_decode_lock(host);
+	for (unsigned int i = 0; i < host->end; i++)
+		if (host->places[i] == dev)
+			host->places[i] = NULL;
+	while (dev->users)
+		pthread_cond_wait(&host->unused, &host->decode_lock);
+	pci_host_decode_unlock(host);
 }

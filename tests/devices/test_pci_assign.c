@@ -263,6 +263,154 @@ static void test_pci_assign_wastes_nothing(void **state)
 	check_all_decode(f);
 }
 
+/* --- what is kept for devices that come later --- */
+
+static void reserve(struct fixture *f, uint64_t io, uint64_t mem, uint64_t prefetch)
+{
+	for (unsigned int i = 0; i < PORTS; i++) {
+		uint64_t *kept = root_port_pci(f->port[i])->reserve;
+
+		kept[PCI_WINDOW_IO] = io;
+		kept[PCI_WINDOW_MEM] = mem;
+		kept[PCI_WINDOW_PREFETCH] = prefetch;
+	}
+}
+
+static struct range given(const struct fixture *f, unsigned int port, enum pci_window kind)
+{
+	return root_port_pci(f->port[port])->given[kind];
+}
+
+static void test_pci_assign_keeps_what_is_reserved(void **state)
+{
+	struct fixture *f = *state;
+
+	add(f, &gpu_box[1]);
+	reserve(f, 4 * KIB, 32 * MIB, 64 * GIB);
+	assert_int_equal(pci_host_assign(f->pci.host), 0);
+	check_all_decode(f);
+	for (unsigned int i = 0; i < PORTS; i++) {
+		uint16_t bdf = (uint16_t)((i + 1) << 3);
+		struct range mem = given(f, i, PCI_WINDOW_MEM);
+		struct range high = given(f, i, PCI_WINDOW_PREFETCH);
+
+		assert_int_equal(given(f, i, PCI_WINDOW_IO).size, 4 * KIB);
+		assert_int_equal(mem.size, 32 * MIB);
+		assert_int_equal(mem.start % mem.size, 0);
+		assert_int_equal(high.size, 64 * GIB);
+		assert_int_equal(high.start % high.size, 0);
+		/* and it is what the registers say */
+		assert_int_equal(pci_host_cfg_read(f->pci.host, bdf, PCI_MEMORY_BASE, 2) << 16,
+				 mem.start);
+		assert_int_equal(pci_host_cfg_read(f->pci.host, bdf, PCI_MEMORY_LIMIT, 2) << 16,
+				 mem.start + mem.size - MIB);
+		assert_int_equal(pci_host_cfg_read(f->pci.host, bdf, PCI_PREF_BASE_UPPER32, 4),
+				 high.start >> 32);
+		assert_int_equal(root_port_pci(f->port[i])->forward.prefetch.size, 64 * GIB);
+		for (unsigned int k = 0; k < i; k++) {
+			assert_false(range_meets(mem, given(f, k, PCI_WINDOW_MEM)));
+			assert_false(range_meets(high, given(f, k, PCI_WINDOW_PREFETCH)));
+		}
+	}
+}
+
+/* The devices that there are come first; the ports share the rest evenly. */
+static void test_pci_assign_shares_out_what_there_is(void **state)
+{
+	static const struct function_spec there = {
+		1, 0, 0, {{0, 128 * GIB, PREF}, {2, 256 * MIB, 0}, {4, 4 * KIB, IO}}};
+	struct fixture *f = *state;
+
+	add(f, &there);
+	reserve(f, 32 * KIB, 256 * MIB, 128 * GIB);
+	assert_int_equal(pci_host_assign(f->pci.host), 0);
+	check_all_decode(f);
+	assert_int_equal(given(f, 0, PCI_WINDOW_PREFETCH).size, 128 * GIB);
+	assert_int_equal(given(f, 0, PCI_WINDOW_MEM).size, 256 * MIB);
+	for (unsigned int i = 1; i < PORTS; i++) {
+		assert_int_equal(given(f, i, PCI_WINDOW_PREFETCH).size, 64 * GIB);
+		assert_int_equal(given(f, i, PCI_WINDOW_MEM).size, 128 * MIB);
+	}
+	for (unsigned int i = 0; i < PORTS; i++)
+		assert_int_equal(given(f, i, PCI_WINDOW_IO).size, 16 * KIB);
+}
+
+/* Where there is not even a unit for each, the first ones have it. */
+static void test_pci_assign_reserves_for_the_first(void **state)
+{
+	static const struct function_spec there[] = {
+		{0, 0xa0, 0, {{0, 16 * KIB, IO}, {1, 16 * KIB, IO}, {2, 8 * KIB, IO}}},
+		{1, 0, 0, {{0, 512 * GIB, PREF}}},
+	};
+	struct fixture *f = *state;
+
+	add(f, &there[0]);
+	reserve(f, 4 * KIB, 0, 0);
+	assert_int_equal(pci_host_assign(f->pci.host), 0);
+	check_all_decode(f);
+	assert_int_equal(given(f, 0, PCI_WINDOW_IO).size, 4 * KIB);
+	assert_int_equal(given(f, 1, PCI_WINDOW_IO).size, 4 * KIB);
+	assert_int_equal(given(f, 2, PCI_WINDOW_IO).size, 0);
+	assert_int_equal(pci_host_cfg_read(f->pci.host, 0x18, PCI_IO_BASE, 2), 0x00f0);
+	/* A reserve is no reason to refuse, nor does it help what is too large anyway. */
+	add(f, &there[1]);
+	reserve(f, 4 * KIB, 32 * MIB, 64 * GIB);
+	assert_int_equal(pci_host_assign(f->pci.host), -ENOSPC);
+}
+
+static void test_pci_bridge_fits_what_it_was_given(void **state)
+{
+	static const struct {
+		struct pci_need need;
+		bool fits;
+	} cases[] = {
+		{{0, 0}, true}, {{16 * MIB, 16 * MIB}, true}, {{32 * MIB, 16 * MIB}, true},
+		{{32 * MIB, 32 * MIB}, true}, {{32 * MIB + 16, 32 * MIB}, false},
+		{{64 * MIB, 64 * MIB}, false}, {{UINT64_MAX, 1ULL << 63}, false},
+	};
+	struct fixture *f = *state;
+	struct pci_need needs[PCI_WINDOWS] = {{0, 0}};
+	uint64_t room;
+
+	reserve(f, 0, 32 * MIB, 0);
+	assert_int_equal(pci_host_assign(f->pci.host), 0);
+	for (unsigned int i = 0; i < ARRAY_SIZE(cases); i++) {
+		assert_int_equal(pci_bridge_fits(root_port_pci(f->port[1]), PCI_WINDOW_MEM,
+						 &cases[i].need, &room), cases[i].fits);
+		assert_int_equal(room, 32 * MIB);
+	}
+	add(f, &gpu_box[0]);
+	add(f, &gpu_box[1]);
+	pci_dev_add_needs(&f->fake[0].dev, needs);
+	pci_dev_add_needs(&f->fake[1].dev, needs);
+	assert_int_equal(needs[PCI_WINDOW_IO].size, 128);
+	assert_int_equal(needs[PCI_WINDOW_MEM].size, 16 * MIB + 512 * KIB + 16 * KIB);
+	assert_int_equal(needs[PCI_WINDOW_MEM].largest, 16 * MIB);
+	assert_int_equal(needs[PCI_WINDOW_PREFETCH].size, 288 * MIB);
+	assert_int_equal(needs[PCI_WINDOW_PREFETCH].largest, 256 * MIB);
+}
+
+/* Three BARs of 16 MiB leave a window that is large enough for one of 32, but not aligned. */
+static void test_pci_bridge_fits_minds_alignment(void **state)
+{
+	static const struct function_spec there[] = {
+		{0, 0xa0, 0, {{0, 16 * MIB, 0}}},
+		{1, 0, 0, {{0, 16 * MIB, 0}, {1, 16 * MIB, 0}, {2, 16 * MIB, 0}}},
+	};
+	const struct pci_need small = {48 * MIB, 16 * MIB}, large = {32 * MIB, 32 * MIB};
+	struct fixture *f = *state;
+	struct pci_dev *port = root_port_pci(f->port[0]);
+	uint64_t room;
+
+	add(f, &there[0]);
+	add(f, &there[1]);
+	assert_int_equal(pci_host_assign(f->pci.host), 0);
+	assert_true(pci_bridge_fits(port, PCI_WINDOW_MEM, &small, &room));
+	assert_int_equal(pci_bridge_fits(port, PCI_WINDOW_MEM, &large, &room),
+			 given(f, 0, PCI_WINDOW_MEM).start % (32 * MIB) == 0);
+	assert_int_not_equal(given(f, 0, PCI_WINDOW_MEM).start % (32 * MIB), 0);
+}
+
 int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(test_pci_assign_##name, setup, teardown)
@@ -273,6 +421,13 @@ int main(void)
 		CASE(falls_back_below_4g),
 		CASE(reports_what_does_not_fit),
 		CASE(wastes_nothing),
+		CASE(keeps_what_is_reserved),
+		CASE(shares_out_what_there_is),
+		CASE(reserves_for_the_first),
+		cmocka_unit_test_setup_teardown(test_pci_bridge_fits_what_it_was_given, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(test_pci_bridge_fits_minds_alignment, setup,
+						teardown),
 	};
 
 	return cmocka_run_group_tests_name("pci_assign", tests, NULL, NULL);

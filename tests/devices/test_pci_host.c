@@ -4,8 +4,10 @@
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 
 #include <cmocka.h>
 
@@ -219,10 +221,83 @@ static void test_pci_host_places_are_unique(void **state)
 	assert_int_equal(pci_host_add(f->pci.host, &other.dev, NULL, PORT_BDF), -EEXIST);
 	assert_int_equal(pci_host_add(f->pci.host, &other.dev, root_port_pci(f->port), 0), -EEXIST);
 	assert_int_equal(pci_host_add(f->pci.host, &other.dev, NULL, PORT_BDF + 1), 0);
-	assert_ptr_equal(pci_host_get(f->pci.host, 2), root_port_pci(f->port));
-	assert_ptr_equal(pci_host_get(f->pci.host, 4), &other.dev);
-	assert_null(pci_host_get(f->pci.host, 5));
 	pci_dev_finish(&other.dev);
+}
+
+/* --- while the guest runs --- */
+
+static void test_pci_host_remove_frees_the_place(void **state)
+{
+	struct fixture *f = *state;
+	struct fake_pci_dev other;
+
+	pci_host_cfg_write(f->pci.host, PORT_BDF, PCI_MEMORY_BASE, 4, 0xc200c200);
+	pci_host_cfg_write(f->pci.host, PORT_BDF, PCI_COMMAND, 2, PCI_COMMAND_MEMORY);
+	pci_host_cfg_write(f->pci.host, CHILD_BDF, PCI_BASE_ADDRESS_0, 4, BAR_ADDRESS);
+	pci_host_cfg_write(f->pci.host, CHILD_BDF, PCI_COMMAND, 2, PCI_COMMAND_MEMORY);
+	assert_int_not_equal(fake_pci_read(&f->pci, BAR_ADDRESS, 4), 0xffffffff);
+	pci_host_remove(&f->fake.dev);
+	assert_int_equal(pci_host_cfg_read(f->pci.host, CHILD_BDF, PCI_VENDOR_ID, 4), 0xffffffff);
+	assert_int_equal(fake_pci_read(&f->pci, BAR_ADDRESS, 4), 0xffffffff);
+	/* What the port does no longer reaches it. */
+	fake_pci_dev_forget(&f->fake);
+	pci_host_cfg_write(f->pci.host, PORT_BDF, PCI_BRIDGE_CONTROL, 2, PCI_BRIDGE_CTL_BUS_RESET);
+	pci_host_cfg_write(f->pci.host, PORT_BDF, PCI_BRIDGE_CONTROL, 2, 0);
+	assert_int_equal(f->fake.calls, 0);
+
+	fake_pci_dev_init(&other);
+	pci_cfg_set(&other.dev.cfg, PCI_VENDOR_ID, 2, 0x4321);
+	assert_int_equal(pci_host_add(f->pci.host, &other.dev, root_port_pci(f->port), 0), 0);
+	assert_int_equal(pci_host_cfg_read(f->pci.host, CHILD_BDF, PCI_VENDOR_ID, 2), 0x4321);
+	pci_dev_finish(&other.dev);
+}
+
+/* A CPU that reads a function all the time while it comes and goes. */
+struct reader {
+	struct pci_host *host;
+	atomic_bool stop;
+};
+
+static void *read_on(void *opaque)
+{
+	struct reader *reader = opaque;
+
+	while (!reader->stop) {
+		uint32_t id = pci_host_cfg_read(reader->host, CHILD_BDF, PCI_VENDOR_ID, 4);
+
+		if (id != 0x56781234 && id != 0xffffffff)
+			return reader; /* neither there nor away */
+		pci_host_cfg_write(reader->host, PORT_BDF, PCI_BRIDGE_CONTROL, 2, 0);
+	}
+	return NULL;
+}
+
+static void test_pci_host_remove_waits_for_who_is_inside(void **state)
+{
+	struct fixture *f = *state;
+	struct reader reader = {.host = f->pci.host, .stop = false};
+	pthread_t thread[2];
+	void *result;
+
+	pci_host_remove(&f->fake.dev);
+	for (unsigned int i = 0; i < ARRAY_SIZE(thread); i++)
+		assert_int_equal(pthread_create(&thread[i], NULL, read_on, &reader), 0);
+	for (unsigned int i = 0; i < 2000; i++) {
+		struct fake_pci_dev *fake = malloc(sizeof(*fake));
+
+		assert_non_null(fake);
+		fake_pci_dev_init(fake);
+		assert_int_equal(pci_host_add(f->pci.host, &fake->dev, root_port_pci(f->port), 0),
+				 0);
+		pci_host_remove(&fake->dev);
+		pci_dev_finish(&fake->dev);
+		free(fake); /* the sanitizer sees who is still inside */
+	}
+	reader.stop = true;
+	for (unsigned int i = 0; i < ARRAY_SIZE(thread); i++) {
+		pthread_join(thread[i], &result);
+		assert_null(result);
+	}
 }
 
 static void set_secondary_reset(struct fixture *f, bool on)
@@ -368,6 +443,8 @@ int main(void)
 		CASE(look_up_by_bus_numbers),
 		CASE(first_bridge_wins),
 		CASE(places_are_unique),
+		CASE(remove_frees_the_place),
+		CASE(remove_waits_for_who_is_inside),
 		CASE(secondary_bus_reset),
 		CASE(q35_identity),
 		cmocka_unit_test(test_pci_host_taken_range_is_an_error),
