@@ -137,8 +137,8 @@ struct pci_dev {
 	struct pci_forward forward; /* of a bridge; locks as for struct pci_bar.address */
 
 	unsigned int users;         /* the host's decode lock: who is about to take `lock` */
-	/* Of a bridge: the bytes that pci_host_assign() is to keep for devices that come later, each
-	 * a power of two or 0, set before it; and what it gave (the host's decode lock). */
+	/* Of a bridge: the bytes that pci_host_assign() is to keep for devices that come later (a
+	 * power of two or 0, set before it), and what it gave (the host's decode lock). */
 	uint64_t reserve[PCI_WINDOWS];
 	struct range given[PCI_WINDOWS];
 };
@@ -256,8 +256,8 @@ int pci_host_add(struct pci_host *host, struct pci_dev *dev, struct pci_dev *par
  */
 void pci_host_remove(struct pci_dev *dev);
 
-/* Bus number and devfn by which the guest addresses the device at the moment. */
-uint16_t pci_host_bdf(struct pci_dev *dev);
+/* The number of the bus below `bridge` at the moment. Any thread. */
+uint8_t pci_bridge_secondary(struct pci_dev *bridge);
 
 /*
  * What firmware does after reset: gives buses, windows and BARs addresses through the guest's own

@@ -3,9 +3,9 @@
  * the BARs behind a root port are packed into its windows, and these and the BARs on bus 0 are
  * packed into the host bridge's. Packing largest first leaves no gap between powers of two.
  *
- * A bridge may reserve addresses for what is plugged in later. Linux keeps the windows of a hot-plug
- * bridge that firmware has set, and assigns a new device's BARs inside them (drivers/pci/setup-bus.c,
- * pci_assign_unassigned_bridge_resources()).
+ * A bridge may reserve addresses for what is plugged in later. Linux keeps the windows of a
+ * hot-plug bridge that firmware has set, and assigns a new device's BARs inside them
+ * (drivers/pci/setup-bus.c, pci_assign_unassigned_bridge_resources()).
  */
 #include <errno.h>
 #include <linux/pci.h>
@@ -324,7 +324,8 @@ static void write_bar(const struct claim *claim, uint64_t address)
 		cfg_write(claim->dev, reg + 4, 4, (uint32_t)(address >> 32));
 }
 
-static void write_window(struct pci_dev *bridge, enum pci_window kind, uint64_t base, uint64_t limit)
+static void write_window(struct pci_dev *bridge, enum pci_window kind, uint64_t base,
+			 uint64_t limit)
 {
 	uint32_t units = (uint32_t)(base >> 16 & 0xfff0) | (uint32_t)(limit & 0xfff00000);
 

@@ -142,15 +142,20 @@ static struct pci_dev *find_function(struct pci_host *host, uint16_t bdf)
 	return dev;
 }
 
+uint8_t pci_bridge_secondary(struct pci_dev *bridge)
+{
+	uint8_t bus;
+
+	pci_host_decode_lock(bridge->host);
+	bus = bridge->forward.secondary;
+	pci_host_decode_unlock(bridge->host);
+	return bus;
+}
+
 uint16_t pci_host_bdf(struct pci_dev *dev)
 {
-	uint16_t bus = 0;
+	uint16_t bus = dev->parent ? pci_bridge_secondary(dev->parent) : 0;
 
-	if (dev->parent) {
-		pci_host_decode_lock(dev->host);
-		bus = dev->parent->forward.secondary;
-		pci_host_decode_unlock(dev->host);
-	}
 	return (uint16_t)(bus << 8 | dev->devfn);
 }
 

@@ -67,6 +67,9 @@ void pci_host_decode_unlock(struct pci_host *host);
 /* Would an access of the CPU to `range` (I/O or memory) arrive at the bus that `dev` is on? */
 bool pci_host_reaches(const struct pci_dev *dev, bool io, struct range range);
 
+/* Bus number and devfn by which the guest addresses the device at the moment. */
+uint16_t pci_host_bdf(struct pci_dev *dev);
+
 /* The next device from `*place` on (0 at first), which is set behind it; NULL after the last. It is
  * not taken away before pci_host_put(). */
 struct pci_dev *pci_host_next(struct pci_host *host, unsigned int *place);

@@ -6,6 +6,8 @@
 #include "devices/root_port_internal.h"
 #include "vmm/base/bits.h"
 
+#define LINK_MASK (PCI_EXP_LNKSTA_CLS | PCI_EXP_LNKSTA_NLW)
+
 static struct root_port *to_root_port(struct pci_dev *dev)
 {
 	return container_of(dev, struct root_port, dev);
@@ -31,8 +33,8 @@ static void show(struct root_port *port)
 		    pme_root_status(&port->pme, secondary_bus(port)));
 	pci_cfg_set(&dev->cfg, EXP_CAP + PCI_EXP_SLTCTL, 2, port->slot.control);
 	pci_cfg_set(&dev->cfg, EXP_CAP + PCI_EXP_SLTSTA, 2, slot_events_status(&port->slot));
-	set_bits(dev, EXP_CAP + PCI_EXP_LNKSTA, PCI_EXP_LNKSTA_DLLLA,
-		 port->slot.present ? PCI_EXP_LNKSTA_DLLLA : 0);
+	set_bits(dev, EXP_CAP + PCI_EXP_LNKSTA, PCI_EXP_LNKSTA_DLLLA | LINK_MASK,
+		 port->link | (port->slot.present ? PCI_EXP_LNKSTA_DLLLA : 0));
 	pci_cfg_set(&dev->cfg, AER_CAP + PCI_ERR_ROOT_STATUS, 4, port->aer.status);
 	pci_cfg_set(&dev->cfg, AER_CAP + PCI_ERR_ROOT_ERR_SRC, 4, aer_error_source(&port->aer));
 }
@@ -122,6 +124,35 @@ void root_port_set_present(struct root_port *port, bool present)
 	pthread_mutex_lock(&port->dev.lock);
 	refresh(port, slot_events_set_present(&port->slot, present) && wake_port(port));
 	pthread_mutex_unlock(&port->dev.lock);
+}
+
+void root_port_settle(struct root_port *port)
+{
+	pthread_mutex_lock(&port->dev.lock);
+	refresh(port, slot_events_settle(&port->slot) && wake_port(port));
+	pthread_mutex_unlock(&port->dev.lock);
+}
+
+static uint32_t lower_field(uint32_t value, uint32_t limit, uint32_t mask)
+{
+	value &= mask;
+	limit &= mask;
+	return value && value < limit ? value : limit;
+}
+
+/* PCIe 5.0, 7.5.3.6 Link Capabilities Register; 7.5.3.8 Link Status Register: speed and width have
+ * the same bits in both. */
+void root_port_set_link(struct root_port *port, uint8_t speed, uint8_t width)
+{
+	struct pci_dev *dev = &port->dev;
+	uint32_t link = speed | (uint32_t)width << PCI_EXP_LNKSTA_NLW_SHIFT, can;
+
+	pthread_mutex_lock(&dev->lock);
+	can = pci_cfg_read(&dev->cfg, EXP_CAP + PCI_EXP_LNKCAP, 4);
+	port->link = (uint16_t)(lower_field(link, can, PCI_EXP_LNKSTA_CLS) |
+				lower_field(link, can, PCI_EXP_LNKSTA_NLW));
+	show(port);
+	pthread_mutex_unlock(&dev->lock);
 }
 
 void root_port_press_attention(struct root_port *port)
@@ -251,7 +282,9 @@ struct root_port *root_port_create(const struct root_port_config *config)
 	port->ejected = config->ejected;
 	port->opaque = config->opaque;
 	root_port_init_registers(&port->dev, &root_port_ops, config);
-	port->slot.present = true;
+	port->slot.present = !config->empty;
+	port->link = (uint16_t)(pci_cfg_read(&port->dev.cfg, EXP_CAP + PCI_EXP_LNKSTA, 2) &
+				LINK_MASK);
 	reset_state(port);
 	show(port);
 	return port;

@@ -21,6 +21,7 @@ struct root_port_config {
 	/* Encodings of PCIe 5.0, 7.5.3.6 Link Capabilities Register: what is below, mirrored. */
 	uint8_t link_speed;  /* Max Link Speed: 1 = 2.5 GT/s ... */
 	uint8_t link_width;  /* Maximum Link Width: 1, 2, 4, 8, 16 */
+	bool empty;          /* nothing is in the slot yet */
 	/* The guest ejected the slot: it switched the slot's power off by Slot Control (which the
 	 * power of the ACPI resource has nothing to do with). Linux does so after a surprise
 	 * removal too, when the slot is empty already. Called with the port's device lock held,
@@ -46,9 +47,17 @@ void root_port_pme_forget(struct root_port *port, int devfn);
 /*
  * Presence Detect State and Data Link Layer Link Active follow `present`; when they change, the
  * guest is told as of a surprise removal or an insertion. A reset of the port keeps it.
- * Any thread; takes the port's device lock, as do the next three.
+ * Any thread; takes the port's device lock, as do the next five.
  */
 void root_port_set_present(struct root_port *port, bool present);
+
+/* A device that came while the guest was still busy with the slot's power (devices/slot_events.h)
+ * is shown now, whether it is done or not. */
+void root_port_settle(struct root_port *port);
+
+/* Link Status shows this link (encodings as above), as far as the port can do that: what is in the
+ * slot has it. Before root_port_set_present(). */
+void root_port_set_link(struct root_port *port, uint8_t speed, uint8_t width);
 
 /* The attention button is pressed: the guest is asked to eject what is in the slot. */
 void root_port_press_attention(struct root_port *port);

@@ -29,6 +29,7 @@ struct root_port {
 	/* protected by dev.lock */
 	struct pme pme;
 	struct slot_events slot;
+	uint16_t link; /* Link Status: speed and width of what is in the slot */
 	struct aer aer;
 	/* An interrupt is due and MSI can carry it; each edge sends one. */
 	bool condition[SOURCE_COUNT];

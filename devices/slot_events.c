@@ -34,17 +34,37 @@ static bool happen(struct slot_events *slot, uint16_t status)
 
 void slot_events_reset(struct slot_events *slot)
 {
+	slot->present |= slot->coming;
+	slot->coming = false;
 	slot->status = 0;
 	slot->control = PCI_EXP_SLTCTL_ATTN_IND_OFF;
 	slot->control |= slot->present ? PCI_EXP_SLTCTL_PWR_IND_ON | PCI_EXP_SLTCTL_PWR_ON
 				       : PCI_EXP_SLTCTL_PWR_IND_OFF | PCI_EXP_SLTCTL_PWR_OFF;
 }
 
+/* The guest has switched the power off, and is not done with that. */
+static bool is_going_off(const struct slot_events *slot)
+{
+	return slot->control & PCI_EXP_SLTCTL_PWR_OFF &&
+	       (slot->control & PCI_EXP_SLTCTL_PIC) != PCI_EXP_SLTCTL_PWR_IND_OFF;
+}
+
 bool slot_events_set_present(struct slot_events *slot, bool present)
 {
-	if (slot->present == present)
+	slot->coming = present && !slot->present && is_going_off(slot);
+	if (slot->present == present || slot->coming)
 		return false;
 	slot->present = present;
+	happen(slot, PCI_EXP_SLTSTA_PDC | PCI_EXP_SLTSTA_DLLSC);
+	return true;
+}
+
+bool slot_events_settle(struct slot_events *slot)
+{
+	if (!slot->coming)
+		return false;
+	slot->coming = false;
+	slot->present = true;
 	happen(slot, PCI_EXP_SLTSTA_PDC | PCI_EXP_SLTSTA_DLLSC);
 	return true;
 }
@@ -60,6 +80,8 @@ bool slot_events_write(struct slot_events *slot, uint16_t control, uint16_t stat
 
 	slot->control = control;
 	slot->status &= status;
+	if (!is_going_off(slot))
+		slot_events_settle(slot);
 	return control & PCI_EXP_SLTCTL_PWR_OFF && !was_off;
 }
 

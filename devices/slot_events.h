@@ -13,6 +13,11 @@
  * Presence and link are told here and change for nothing else. Deviation: a slot whose power
  * controller is off keeps its link until its device is taken away.
  *
+ * Linux waits for a second after it has switched the power off, ignores what happened meanwhile,
+ * and switches the power indicator off (drivers/pci/hotplug/pciehp_ctrl.c, remove_board()). A
+ * device that comes in between is shown when the indicator is off, or when the owner's patience is
+ * over.
+ *
  * Locks: none; the owner (devices/root_port.c) holds its device lock.
  */
 #ifndef DEVICES_SLOT_EVENTS_H
@@ -23,6 +28,7 @@
 
 struct slot_events {
 	bool present;     /* Presence Detect State, and Data Link Layer Link Active */
+	bool coming;      /* a device is there, and is not shown yet */
 	uint16_t control; /* Slot Control */
 	uint16_t status;  /* Slot Status: its events */
 };
@@ -30,8 +36,11 @@ struct slot_events {
 /* Keeps what is in the slot. An empty one has its power off, which is what software makes of it. */
 void slot_events_reset(struct slot_events *slot);
 
-/* A device was brought or taken away. True, wakes: it was; else nothing happens. */
+/* A device was brought or taken away. True, wakes: that is to be seen; else nothing happens. */
 bool slot_events_set_present(struct slot_events *slot, bool present);
+
+/* Shows a device that is coming. True, wakes: there is one. */
+bool slot_events_settle(struct slot_events *slot);
 
 /* True: wakes. */
 bool slot_events_press_attention(struct slot_events *slot);

@@ -19,6 +19,7 @@ const struct fake_property fake_config_whole[] = {
 	{"api", "socket", FAKE_STRING("/s")},
 	{"vfio", "backend", FAKE_STRING("group")},
 	{"vfio", "quirks", FAKE_STRING("/q")},
+	{"vfio", "hotplug-ports", FAKE_U32("\0\0\0\4")},
 	{"gpu", "slot", FAKE_STRING("0000:01:00.0")},
 	{"gpu", "power", FAKE_STRING("d3hot")},
 	{"gpu", "reentry", FAKE_STRING("guest")},

@@ -53,15 +53,25 @@ static void build_machine(struct fake_slot *fake)
 	assert_true(fake->pci && fake->pm);
 }
 
-void fake_slot_prepare(struct fake_slot *fake, bool nvidia)
+static void begin(struct fake_slot *fake)
 {
 	memset(fake, 0, sizeof(*fake));
 	strcpy(fake->log, "/tmp/test_slot.XXXXXX");
 	close(mkstemp(fake->log));
 	assert_int_equal(events_open(fake->log), 0);
 	build_machine(fake);
+}
+
+static void create_devices(struct fake_slot *fake, bool nvidia)
+{
 	fake->device[0] = fake_backend_create_gpu("0000:01:00.0", nvidia);
 	fake->device[1] = fake_backend_create_gpu("0000:01:00.1", false);
+}
+
+void fake_slot_prepare(struct fake_slot *fake, bool nvidia)
+{
+	begin(fake);
+	create_devices(fake, nvidia);
 }
 
 void fake_slot_build(struct fake_slot *fake, const char *option)
@@ -78,7 +88,7 @@ void fake_slot_build(struct fake_slot *fake, const char *option)
 		fail_msg("%s", why);
 }
 
-void fake_slot_plug(struct fake_slot *fake)
+static void plug(struct fake_slot *fake)
 {
 	const struct vfio_machine machine = {
 		.mem = fake->mem, .mmio = fake->mmio, .irq = fake->irq, .pci = fake->pci,
@@ -89,11 +99,72 @@ void fake_slot_plug(struct fake_slot *fake)
 	if (vfio_slot_plug(fake->slot, &machine, why, sizeof(why)))
 		fail_msg("%s", why);
 	assert_int_equal(vfio_slot_start(fake->slot), 0);
+	fake_slot_boot(fake);
+}
+
+void fake_slot_boot(struct fake_slot *fake)
+{
+	struct vfio_slot_info info;
+
 	assert_int_equal(pci_host_assign(fake->pci), 0);
+	vfio_slot_info(fake->slot, &info);
+}
+
+void fake_slot_plug(struct fake_slot *fake)
+{
+	plug(fake);
 	/* What a driver does: decode memory. */
 	for (unsigned int fn = 0; fn < 2; fn++)
 		pci_host_cfg_write(fake->pci, (uint16_t)FN_BDF(fn), PCI_COMMAND, 2,
 				   PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
+}
+
+void fake_slot_start_empty(struct fake_slot *fake)
+{
+	begin(fake);
+	assert_int_equal(vfio_slot_create_empty(0, &fake->slot), 0);
+	plug(fake);
+}
+
+static void destroy_devices(struct fake_slot *fake)
+{
+	for (unsigned int i = 0; i < 2; i++) {
+		if (!fake->device[i])
+			continue;
+		if (fake->device[i]->violations)
+			fail_msg("function %u: %s while engaged", i,
+				 fake_op_name(fake->device[i]->violation.op));
+		assert_true(fake->device[i]->closed);
+		fake_backend_destroy(fake->device[i]);
+		fake->device[i] = NULL;
+	}
+}
+
+struct vfio_card *fake_slot_card(struct fake_slot *fake, const char *option)
+{
+	struct vfio_backend *backend[HOST_FUNCTIONS] = {NULL};
+	struct vfio_slot_config config;
+	struct vfio_card *card;
+	char why[256] = "";
+
+	destroy_devices(fake);
+	create_devices(fake, false);
+	assert_int_equal(vfio_slot_parse(option, &config, why, sizeof(why)), 0);
+	backend[0] = &fake->device[0]->backend;
+	backend[1] = &fake->device[1]->backend;
+	if (vfio_card_build("0000:01:00", NULL, &config, NULL, fake->slot, backend, &card, why,
+			    sizeof(why)) ||
+	    vfio_card_map_ram(card, fake->mem, why, sizeof(why)))
+		fail_msg("%s", why);
+	return card;
+}
+
+void fake_slot_insert(struct fake_slot *fake)
+{
+	char why[512] = "";
+
+	if (vfio_slot_insert(fake->slot, fake_slot_card(fake, "01:00.0"), why, sizeof(why)))
+		fail_msg("%s", why);
 }
 
 void fake_slot_start_with(struct fake_slot *fake, const char *option, bool nvidia)
@@ -111,13 +182,7 @@ void fake_slot_start(struct fake_slot *fake)
 void fake_slot_finish(struct fake_slot *fake)
 {
 	vfio_slot_destroy(fake->slot);
-	for (unsigned int i = 0; i < 2; i++) {
-		if (fake->device[i]->violations)
-			fail_msg("function %u: %s while engaged", i,
-				 fake_op_name(fake->device[i]->violation.op));
-		assert_true(fake->device[i]->closed);
-		fake_backend_destroy(fake->device[i]);
-	}
+	destroy_devices(fake);
 	acpi_pm_destroy(fake->pm);
 	pci_host_destroy(fake->pci);
 	fake_irq_destroy(fake->irq);
@@ -166,7 +231,7 @@ void fake_slot_switch(struct fake_slot *fake, bool on)
 
 static uint16_t pmcsr_off(struct fake_slot *fake, unsigned int fn)
 {
-	return vfio_function_pci(fake->slot->fn[fn].function)->pm_cap + PCI_PM_CTRL;
+	return vfio_function_pci(fake->slot->card.fn[fn].function)->pm_cap + PCI_PM_CTRL;
 }
 
 uint32_t fake_slot_pmcsr(struct fake_slot *fake, unsigned int fn)

@@ -36,9 +36,18 @@ void fake_slot_prepare(struct fake_slot *fake, bool nvidia);
 void fake_slot_build(struct fake_slot *fake, const char *option);
 void fake_slot_plug(struct fake_slot *fake);
 
+/* Instead of these three: a machine whose slot is empty. Then a card of new devices for it, which
+ * is not in it yet, and which goes into it; what was there before must have been given back. */
+void fake_slot_start_empty(struct fake_slot *fake);
+struct vfio_card *fake_slot_card(struct fake_slot *fake, const char *option);
+void fake_slot_insert(struct fake_slot *fake);
+
 /* All three. */
 void fake_slot_start_with(struct fake_slot *fake, const char *option, bool nvidia);
 void fake_slot_start(struct fake_slot *fake);
+
+/* What firmware does after a reset: addresses, tables. */
+void fake_slot_boot(struct fake_slot *fake);
 
 /* Takes down what is left, and sees that no rule of the back end was broken. */
 void fake_slot_finish(struct fake_slot *fake);

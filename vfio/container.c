@@ -30,8 +30,7 @@ struct file {
 struct vfio_container {
 	const struct vfio_syscalls *sys;
 	enum vfio_backend_kind kind; /* what the user said */
-	void (*closing)(void *opaque, int fd);
-	void *closing_opaque;
+	struct vfio_container_listener listener;
 
 	pthread_mutex_t lock; /* protects the rest */
 	enum vfio_backend_kind chosen; /* AUTO: nothing yet */
@@ -68,10 +67,9 @@ const struct vfio_syscalls *vfio_container_syscalls(const struct vfio_container 
 }
 
 void vfio_container_listen(struct vfio_container *container,
-			   void (*closing)(void *opaque, int fd), void *opaque)
+			   const struct vfio_container_listener *listener)
 {
-	container->closing = closing;
-	container->closing_opaque = opaque;
+	container->listener = *listener;
 }
 
 /* Once no file is left the kernel has dropped IOMMU and mappings: start from nothing. */
@@ -88,8 +86,8 @@ static void close_when_empty(struct vfio_container *container)
 
 static void close_file(struct vfio_container *container, struct file *file)
 {
-	if (container->closing)
-		container->closing(container->closing_opaque, file->fd);
+	if (container->listener.closing)
+		container->listener.closing(container->listener.opaque, file->fd);
 	container->sys->close(file->fd);
 	*file = container->file[--container->files];
 	close_when_empty(container);
@@ -110,19 +108,9 @@ static struct file *add_file(struct vfio_container *container, int number, int f
 	struct file *file = &container->file[container->files++];
 
 	*file = (struct file){.number = number, .fd = fd, .users = 1};
+	if (container->listener.opened)
+		container->listener.opened(container->listener.opaque, fd);
 	return file;
-}
-
-bool vfio_container_file(struct vfio_container *container, unsigned int index, int *ret_fd)
-{
-	bool found;
-
-	pthread_mutex_lock(&container->lock);
-	found = index < container->files;
-	if (found)
-		*ret_fd = container->file[index].fd;
-	pthread_mutex_unlock(&container->lock);
-	return found;
 }
 
 static void node_path(const struct host_function *fn, char *ret_path, size_t size)

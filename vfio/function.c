@@ -273,6 +273,8 @@ void vfio_function_destroy(struct vfio_function *function)
 	if (!function)
 		return;
 	backend = function->backend;
+	if (function->dev.host)
+		pci_host_remove(&function->dev);
 	release(function);
 	backend->ops->close(backend);
 }

@@ -49,7 +49,7 @@ struct vfio_identity vfio_function_identity(const struct vfio_function *function
 struct vfio_backend *vfio_function_backend(struct vfio_function *function);
 
 /* Maps BARs into this process, adds the device to the guest's PCI below `parent` and sets up its
- * interrupts. 0 or negative errno, with a sentence. */
+ * interrupts; CPUs may run. 0 or negative errno, with a sentence. */
 int vfio_function_plug(struct vfio_function *function, struct mem *mem, struct irq_chip *irq,
 		       struct pci_host *host, struct pci_dev *parent, char *ret_why,
 		       size_t why_size);
@@ -93,8 +93,9 @@ void vfio_function_set_pme_status(struct vfio_function *function);
 /* Unmaps every window; accesses trap until the next attach or reset. True when there was one. */
 bool vfio_function_drop_windows(struct vfio_function *function);
 
-/* Unmaps, disables interrupts, closes the back end. The device is awake, or lost: then it is closed
- * without being touched. Accepts NULL. */
+/* Takes it out of the guest's PCI if it was plugged, waits for whoever is in it, unmaps, disables
+ * interrupts, closes the back end. The device is awake, or lost: then it is closed without being
+ * touched. Accepts NULL. Slot's thread. */
 void vfio_function_destroy(struct vfio_function *function);
 
 #endif

@@ -3,7 +3,7 @@
  * (the guest's view of config space), caps.c (its capabilities), bars.c and interrupts.c.
  *
  * Everything here runs with the function's device lock (dev.lock) held, but for what is marked as
- * set-up: that runs before any vCPU does.
+ * set-up: that runs before the guest can reach the function.
  */
 #ifndef VFIO_FUNCTION_INTERNAL_H
 #define VFIO_FUNCTION_INTERNAL_H

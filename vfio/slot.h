@@ -1,8 +1,9 @@
 /*
  * Inside vfio/: what the files of a slot share. slot.c makes and destroys it, slot_config.c reads
- * its option, slot_thread.c owns its power from vfio_slot_start() on, slot_actions.c does what the
- * power state machine says, slot_watch.c knows of sleeps and wakes what the machine need not,
- * slot_status.c tells others.
+ * its option, slot_build.c opens a card for it, slot_plug.c brings the card into the guest's
+ * machine and takes it away, slot_thread.c owns its power from vfio_slot_start() on, slot_actions.c
+ * does what the power state machine says, slot_watch.c knows of sleeps and wakes what the machine
+ * need not, slot_status.c tells others.
  */
 #ifndef VFIO_SLOT_H
 #define VFIO_SLOT_H
@@ -45,14 +46,39 @@ struct slot_function {
 	struct power_stats stats;
 };
 
+/*
+ * What is in a slot: the functions of a host slot, open, and all that goes when they go. Built
+ * where there is time for it, then moved into the slot as a whole. One without a name is nothing.
+ */
+struct vfio_card {
+	char name[SLOT_NAME_MAX]; /* "0000:01:00", or of the server */
+	struct vfio_slot_config config;
+	const char *sysfs;    /* where the host's view is; NULL: there is none */
+	struct policy policy;
+	struct slot_function fn[HOST_FUNCTIONS];
+	/* The power thread's while it runs, else the main thread's. */
+	struct power power;
+	struct governor governor;
+};
+
+/* A card that is to be put in, and what became of that. */
+struct slot_insertion {
+	struct vfio_card *card;
+	char *ret_why;
+	size_t why_size;
+	int error;
+};
+
 /* What others want of the power thread; flags, so that requests of a kind merge. */
 struct slot_commands {
 	bool power;           /* the guest rang the slot power controller */
 	bool eject;           /* the guest switched the hot-plug slot off */
+	bool unplug;          /* the user wants the card back */
 	bool reset, shutdown;
 	uint8_t host_errors;  /* functions whose access failed */
 	uint8_t pme_cleared;  /* functions whose PME_Status or PME_En the guest cleared */
 	int host_error[HOST_FUNCTIONS];
+	struct slot_insertion *insertion; /* NULL: none */
 	unsigned int issued;  /* tickets of those who wait for an answer */
 };
 
@@ -69,27 +95,29 @@ struct slot_published {
 };
 
 struct vfio_slot {
-	char name[SLOT_NAME_MAX]; /* "0000:01:00", or of the server */
 	unsigned int index;
-	struct vfio_slot_config config;
-	const char *sysfs;    /* where the host's view is; NULL: there is none */
-	struct policy policy;
-	struct slot_function fn[HOST_FUNCTIONS];
 
 	/* set by plug */
 	bool plugged;
+	struct vfio_machine machine;
 	struct root_port *port;
 	struct slot_power *controller;
-	struct acpi_pm *pm;
+
+	/* Protects which card there is, and with it that its functions live: the power thread
+	 * changes it, others look. Outermost; held while a card is put in or taken out. */
+	pthread_mutex_t card_lock;
+	struct vfio_card card;
+	bool any_card;         /* the tables that are written next are for whatever card may come */
+	bool offers_d3cold;    /* the guest's tables do; main thread, no CPU runs, or card_lock */
 
 	/* The power thread's while it runs, else the main thread's. */
-	struct power power;
-	struct governor governor;
 	unsigned int sequence; /* of the request being worked on, for slot_power_done() */
 	int timer_fd;          /* resend timer */
 	int hold_fd;           /* timer: the governor's hold is over */
 	uint64_t hold_until;   /* clock when the governor's hold is over */
+	int patience_fd;       /* timer: the guest has had its time, to eject or to notice */
 	uint64_t asked_at;     /* clock when the guest was last asked to eject; 0: it was not */
+	const char *asked_by;  /* "host" or "user" */
 
 	bool running;          /* main thread's */
 	pthread_t thread;
@@ -102,18 +130,54 @@ struct vfio_slot {
 	struct slot_published published;
 };
 
+/* A sentence for `ret_why`: `what` of `name` failed with `error` (negative errno). Returns that. */
+int slot_explain(int error, char *ret_why, size_t why_size, const char *name, const char *what);
+
+/* --- slot_build.c --- */
+
 /*
- * The part of vfio_slot_create() after the back ends are open. Owns those of `backend` (by function
- * number, NULL: none) from now on, also when it fails. `name` is the slot's. `sysfs` is where facts
+ * The part of vfio_card_open() after the back ends are open. Owns those of `backend` (by function
+ * number, NULL: none) from now on, also when it fails. `name` is the card's. `sysfs` is where facts
  * of the host are looked up, a constant; NULL: there are none (vfio-user, tests). With a sentence.
  */
+int vfio_card_build(const char *name, const char *sysfs, const struct vfio_slot_config *config,
+		    const struct quirks *quirks, struct vfio_slot *slot,
+		    struct vfio_backend *const backend[HOST_FUNCTIONS],
+		    struct vfio_card **ret_card, char *ret_why, size_t why_size);
+
+/* Makes it nothing. */
+void vfio_card_init(struct vfio_card *card);
+
+/* Takes its functions out of the guest's PCI if they are in it, closes them; nothing is left. They
+ * are awake, or lost. */
+void vfio_card_clear(struct vfio_card *card);
+
+/* --- slot.c --- */
+
+/* As vfio_slot_create(), with a card of these back ends: vfio_card_build(). */
 int vfio_slot_build(const char *name, const char *sysfs, const struct vfio_slot_config *config,
 		    const struct quirks *quirks, unsigned int index,
 		    struct vfio_backend *const backend[HOST_FUNCTIONS],
 		    struct vfio_slot **ret_slot, char *ret_why, size_t why_size);
 
-/* A sentence for `ret_why`: `what` of `name` failed with `error` (negative errno). Returns that. */
-int slot_explain(int error, char *ret_why, size_t why_size, const char *name, const char *what);
+/* Lets the port keep addresses for any card, if any may come. Before pci_host_assign(). */
+void slot_reserve(struct vfio_slot *slot);
+
+/* --- slot_plug.c: the power thread's, or the main thread's while it does not run --- */
+
+/* The functions of the slot's card behind its port. On failure a sentence, negative errno; some of
+ * them may be there. */
+int slot_plug_card(struct vfio_slot *slot, char *ret_why, size_t why_size);
+
+/* Moves a card into the empty slot of a running guest and tells it. On failure a sentence, negative
+ * errno, and the card is as it was. */
+int slot_insert(struct vfio_slot *slot, struct vfio_card *card, char *ret_why, size_t why_size);
+
+/* Writes event "counters" of each function. */
+void slot_count(const struct vfio_slot *slot);
+
+/* The card was released: empties the slot for the next one, and says so. */
+void slot_empty(struct vfio_slot *slot);
 
 /* --- slot_actions.c: the power thread's, or the main thread's while it does not run --- */
 
@@ -129,8 +193,9 @@ void slot_emit(const struct vfio_slot *slot, unsigned int fn, const char *name,
 
 /* --- slot_status.c: likewise --- */
 
-/* Lets others know how things are now. */
+/* Lets others know how things are now; or that the slot is empty. */
 void slot_publish(struct vfio_slot *slot);
+void slot_publish_empty(struct vfio_slot *slot);
 
 /* --- slot_watch.c: likewise --- */
 
@@ -154,7 +219,7 @@ void slot_watch_hold(struct vfio_slot *slot);
 
 /* --- slot_thread.c --- */
 
-/* Requests of guest and functions; any thread, none blocks. */
+/* Requests of guest, user and functions; any thread, none blocks. */
 void vfio_slot_request_power(void *opaque, bool on);
 void vfio_slot_ejected(void *opaque);
 void vfio_slot_host_error(void *opaque, unsigned int fn, int error);

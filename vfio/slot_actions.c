@@ -31,7 +31,7 @@ void slot_set_timer(int fd, uint64_t ms)
 void slot_emit(const struct vfio_slot *slot, unsigned int fn, const char *name, const char *detail)
 {
 	const struct event event = {
-		.event = name, .device = vfio_function_name(slot->fn[fn].function),
+		.event = name, .device = vfio_function_name(slot->card.fn[fn].function),
 		.detail = detail,
 	};
 
@@ -46,25 +46,25 @@ typedef int (*action_fn)(struct vfio_slot *slot, const struct power_action *acti
 static struct vfio_backend *backend_of(const struct vfio_slot *slot,
 				       const struct power_action *action)
 {
-	return vfio_function_backend(slot->fn[action->function].function);
+	return vfio_function_backend(slot->card.fn[action->function].function);
 }
 
 static int do_detach(struct vfio_slot *slot, const struct power_action *action)
 {
-	vfio_function_detach(slot->fn[action->function].function);
+	vfio_function_detach(slot->card.fn[action->function].function);
 	return 0;
 }
 
 static int do_drain(struct vfio_slot *slot, const struct power_action *action)
 {
-	eventfd_drain(slot->fn[action->function].signal_fd[SLOT_WAKEUP]);
+	eventfd_drain(slot->card.fn[action->function].signal_fd[SLOT_WAKEUP]);
 	return 0;
 }
 
 static int do_entry(struct vfio_slot *slot, const struct power_action *action)
 {
 	struct vfio_backend *backend = backend_of(slot, action);
-	int fd = slot->fn[action->function].signal_fd[SLOT_WAKEUP];
+	int fd = slot->card.fn[action->function].signal_fd[SLOT_WAKEUP];
 
 	slot_watch_before(slot, action->function);
 	if (action->with_wakeup)
@@ -78,18 +78,18 @@ static int do_exit(struct vfio_slot *slot, const struct power_action *action)
 	struct vfio_backend *backend = backend_of(slot, action);
 	int error = backend->ops->low_power(backend, VFIO_LOW_POWER_EXIT, -1);
 
-	eventfd_drain(slot->fn[action->function].signal_fd[SLOT_WAKEUP]);
+	eventfd_drain(slot->card.fn[action->function].signal_fd[SLOT_WAKEUP]);
 	return error;
 }
 
 static int do_check(struct vfio_slot *slot, const struct power_action *action)
 {
-	return vfio_function_check(slot->fn[action->function].function);
+	return vfio_function_check(slot->card.fn[action->function].function);
 }
 
 static int do_reset(struct vfio_slot *slot, const struct power_action *action)
 {
-	return vfio_function_reset(slot->fn[action->function].function, action->device);
+	return vfio_function_reset(slot->card.fn[action->function].function, action->device);
 }
 
 static int do_recover(struct vfio_slot *slot, const struct power_action *action)
@@ -115,25 +115,25 @@ static int do_slot_reset(struct vfio_slot *slot, const struct power_action *acti
 
 static int do_attach(struct vfio_slot *slot, const struct power_action *action)
 {
-	vfio_function_attach(slot->fn[action->function].function);
+	vfio_function_attach(slot->card.fn[action->function].function);
 	return 0;
 }
 
 static int do_gone(struct vfio_slot *slot, const struct power_action *action)
 {
-	vfio_function_gone(slot->fn[action->function].function);
+	vfio_function_gone(slot->card.fn[action->function].function);
 	return 0;
 }
 
 static int do_release(struct vfio_slot *slot, const struct power_action *action)
 {
-	vfio_function_release(slot->fn[action->function].function);
+	vfio_function_release(slot->card.fn[action->function].function);
 	return 0;
 }
 
 static int do_pme(struct vfio_slot *slot, const struct power_action *action)
 {
-	struct vfio_function *function = slot->fn[action->function].function;
+	struct vfio_function *function = slot->card.fn[action->function].function;
 
 	vfio_function_set_pme_status(function);
 	root_port_pme(slot->port, vfio_function_pci(function)->devfn);
@@ -144,7 +144,7 @@ static int do_pme(struct vfio_slot *slot, const struct power_action *action)
 static int do_notify(struct vfio_slot *slot, const struct power_action *action)
 {
 	slot_power_set_wake(slot->controller, (uint8_t)(1U << action->function));
-	acpi_pm_raise_gpe(slot->pm, GPE_SLOT_FIRST + slot->index);
+	acpi_pm_raise_gpe(slot->machine.pm, GPE_SLOT_FIRST + slot->index);
 	slot_emit(slot, action->function, "notify", NULL);
 	return 0;
 }
@@ -161,7 +161,7 @@ static int do_timer(struct vfio_slot *slot, const struct power_action *action)
 /* Why an entry was refused, for people. */
 static const char *refusal(const struct vfio_slot *slot, const struct power_action *action)
 {
-	const struct power_function *fn = &slot->power.fn[action->function];
+	const struct power_function *fn = &slot->card.power.fn[action->function];
 
 	if (action->error == -ECANCELED)
 		return "another function of the slot refused, so none stays in low power";
@@ -169,7 +169,7 @@ static const char *refusal(const struct vfio_slot *slot, const struct power_acti
 		return "the slot is left awake for a while: it was woken again and again";
 	if (!fn->can_enter && action->error == -ENOTTY)
 		return "the host's kernel has no VFIO low power (Linux 6.1 and later have)";
-	if (slot->policy.power != POLICY_POWER_D3COLD)
+	if (slot->card.policy.power != POLICY_POWER_D3COLD)
 		return "low power is not allowed for this slot (see event policy)";
 	if (!fn->can_enter)
 		return "the host offers no low power for this device";
@@ -195,14 +195,14 @@ static void describe_loss(const struct vfio_slot *slot, const struct power_actio
 	if (action->recovered)
 		snprintf(ret_text, size, "%s (%s): it answers again, and the guest gets it back "
 			 "with its next reset", what, tried[action->tried]);
-	else if (slot->config.socket[0])
+	else if (slot->card.config.socket[0])
 		snprintf(ret_text, size, "%s (%s); next: start its server and the guest again",
 			 what, tried[action->tried]);
 	else
 		snprintf(ret_text, size, "%s (%s); next, as root on the host, without this guest: "
 			 "echo 1 >/sys/bus/pci/devices/%s/remove; echo 1 >/sys/bus/pci/rescan; "
 			 "then a power cycle of the host", what, tried[action->tried],
-			 vfio_function_name(slot->fn[action->function].function));
+			 vfio_function_name(slot->card.fn[action->function].function));
 }
 
 static const char *describe(const struct vfio_slot *slot, const struct power_action *action,
@@ -228,7 +228,7 @@ static const char *describe(const struct vfio_slot *slot, const struct power_act
 
 static int do_report(struct vfio_slot *slot, const struct power_action *action)
 {
-	struct slot_function *fn = &slot->fn[action->function];
+	struct slot_function *fn = &slot->card.fn[action->function];
 	const struct event_number slept[] = {
 		{"engaged_us", fn->engaged_us}, {"suspended_us", fn->suspended_us},
 	};
@@ -258,8 +258,19 @@ static int do_report(struct vfio_slot *slot, const struct power_action *action)
 	return 0;
 }
 
+/* The slot counts as empty when its first function is lost or given back: without that one no guest
+ * finds the others. */
+static void show_presence(struct vfio_slot *slot)
+{
+	const struct power_function *first = &slot->card.power.fn[0];
+
+	root_port_set_present(slot->port, first->exists && first->state != POWER_LOST);
+}
+
+/* The last of a step: a guest that has its answer finds everything as it is to be. */
 static int do_done(struct vfio_slot *slot, const struct power_action *action)
 {
+	show_presence(slot);
 	slot_power_done(slot->controller, slot->sequence, action->on);
 	return 0;
 }
@@ -292,7 +303,7 @@ static const struct action {
 static void count(struct vfio_slot *slot, const struct power_action *action, int error,
 		  uint64_t host_us)
 {
-	slot->fn[action->function].host_us += host_us;
+	slot->card.fn[action->function].host_us += host_us;
 	if (action->type == POWER_DO_ENTRY)
 		slot_watch_entry(slot, action->function, error, host_us);
 	else if (action->type == POWER_DO_EXIT)
@@ -319,22 +330,13 @@ static bool carry_out(struct vfio_slot *slot, const struct power_action *action,
 static void refresh(struct vfio_slot *slot)
 {
 	for (unsigned int i = 0; i < HOST_FUNCTIONS; i++) {
-		struct vfio_function *function = slot->fn[i].function;
+		struct vfio_function *function = slot->card.fn[i].function;
 
 		if (!function)
 			continue;
-		slot->power.fn[i].pme_enable = vfio_function_pme_enable(function);
-		slot->power.fn[i].pme_status = vfio_function_pme_status(function);
+		slot->card.power.fn[i].pme_enable = vfio_function_pme_enable(function);
+		slot->card.power.fn[i].pme_status = vfio_function_pme_status(function);
 	}
-}
-
-/* The slot counts as empty when its first function is lost or given back: without that one no guest
- * finds the others. */
-static void show_presence(struct vfio_slot *slot)
-{
-	const struct power_function *first = &slot->power.fn[0];
-
-	root_port_set_present(slot->port, first->exists && first->state != POWER_LOST);
 }
 
 void slot_feed(struct vfio_slot *slot, struct power_event event)
@@ -344,7 +346,7 @@ void slot_feed(struct vfio_slot *slot, struct power_event event)
 
 	while (more) {
 		refresh(slot);
-		power_step(&slot->power, &event, &actions);
+		power_step(&slot->card.power, &event, &actions);
 		/* Who reads the event of a transition, or sees it answered, finds it here, too. */
 		slot_publish(slot);
 		more = false;

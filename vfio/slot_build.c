@@ -1,6 +1,6 @@
 /*
- * From the open functions of a slot: what is known of them, the policy that follows,
- * the reset at the start, and the guest's view of each.
+ * From the open functions of a slot to a card: what is known of them, the policy that follows, the
+ * reset at the start, and the guest's view of each.
  */
 #include <errno.h>
 #include <linux/pci_regs.h>
@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/timerfd.h>
+#include <unistd.h>
 
 #include "vfio/function.h"
 #include "vfio/slot.h"
@@ -17,26 +17,32 @@
 #include "vmm/base/log.h"
 #include "vmm/events.h"
 
-static struct vfio_slot *slot_alloc(const char *name, const struct vfio_slot_config *config,
-				    unsigned int index)
+void vfio_card_init(struct vfio_card *card)
 {
-	struct vfio_slot *slot = calloc(1, sizeof(*slot));
-
-	if (!slot)
-		return NULL;
-	slot->config = *config;
-	slot->index = index;
-	snprintf(slot->name, sizeof(slot->name), "%s", name);
-	slot->command_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	slot->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-	slot->hold_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	*card = (struct vfio_card) {.name = ""};
 	for (unsigned int i = 0; i < HOST_FUNCTIONS; i++)
 		for (unsigned int kind = 0; kind < SLOT_SIGNALS; kind++)
-			slot->fn[i].signal_fd[kind] = -1;
-	pthread_mutex_init(&slot->lock, NULL);
-	pthread_cond_init(&slot->answered, NULL);
-	governor_init(&slot->governor, &config->governor);
-	return slot;
+			card->fn[i].signal_fd[kind] = -1;
+	power_init(&card->power);
+}
+
+void vfio_card_clear(struct vfio_card *card)
+{
+	for (unsigned int i = 0; i < HOST_FUNCTIONS; i++) {
+		vfio_function_destroy(card->fn[i].function);
+		for (unsigned int kind = 0; kind < SLOT_SIGNALS; kind++)
+			if (card->fn[i].signal_fd[kind] >= 0)
+				close(card->fn[i].signal_fd[kind]);
+	}
+	vfio_card_init(card);
+}
+
+void vfio_card_close(struct vfio_card *card)
+{
+	if (!card)
+		return;
+	vfio_card_clear(card);
+	free(card);
 }
 
 /* --- what is known --- */
@@ -87,7 +93,7 @@ static void find_power_test(const char *sysfs, const char *slot, struct verdict_
 		verdict_read(verdict_dir(), &subject, ret_lookup);
 }
 
-static void decide(struct vfio_slot *slot, const struct quirks *quirks,
+static void decide(struct vfio_card *card, const struct quirks *quirks,
 		   struct policy_facts facts[HOST_FUNCTIONS],
 		   struct vfio_backend *const backend[HOST_FUNCTIONS])
 {
@@ -97,29 +103,29 @@ static void decide(struct vfio_slot *slot, const struct quirks *quirks,
 		if (!backend[i])
 			continue;
 		known[i] = &facts[i];
-		if (slot->fn[i].function)
-			facts[i].has_pm = vfio_function_identity(slot->fn[i].function).has_pm;
+		if (card->fn[i].function)
+			facts[i].has_pm = vfio_function_identity(card->fn[i].function).has_pm;
 	}
-	policy_decide(&slot->config, quirks, known, &slot->policy);
+	policy_decide(&card->config, quirks, known, &card->policy);
 }
 
-static void tell_policy(const struct vfio_slot *slot)
+static void tell_policy(const struct vfio_card *card)
 {
 	const struct event event = {
-		.event = "policy", .device = slot->name,
-		.to = policy_power_name(slot->policy.power), .detail = slot->policy.reasons,
+		.event = "policy", .device = card->name,
+		.to = policy_power_name(card->policy.power), .detail = card->policy.reasons,
 	};
 
 	events_emit(&event);
-	log_info("vfio %s: power=%s reset=%s: %s", slot->name, event.to,
-		 policy_reset_name(slot->policy.reset), slot->policy.reasons);
+	log_info("vfio %s: power=%s reset=%s: %s", card->name, event.to,
+		 policy_reset_name(card->policy.reset), card->policy.reasons);
 }
 
 /* --- functions --- */
 
 /* The reset that the policy wants, before anything of the device is read. One without a reset of
  * its own is taken as it is; the policy's reasons say so. */
-static int reset_all(const struct vfio_slot *slot,
+static int reset_all(const struct vfio_card *card,
 		     struct vfio_backend *const backend[HOST_FUNCTIONS], char *ret_why,
 		     size_t why_size)
 {
@@ -128,12 +134,12 @@ static int reset_all(const struct vfio_slot *slot,
 	for (unsigned int i = 0; i < HOST_FUNCTIONS && !error; i++) {
 		if (!backend[i])
 			continue;
-		if (slot->policy.reset == POLICY_RESET_BUS) {
+		if (card->policy.reset == POLICY_RESET_BUS) {
 			error = backend[i]->ops->slot_reset(backend[i]);
-			return error ? slot_explain(error, ret_why, why_size, slot->name,
+			return error ? slot_explain(error, ret_why, why_size, card->name,
 					       "the hot reset of the slot failed") : 0;
 		}
-		if (slot->policy.reset != POLICY_RESET_FLR ||
+		if (card->policy.reset != POLICY_RESET_FLR ||
 		    !backend[i]->ops->can_reset(backend[i]))
 			continue;
 		error = backend[i]->ops->reset(backend[i]);
@@ -145,15 +151,16 @@ static int reset_all(const struct vfio_slot *slot,
 }
 
 /* Makes function `i` of `backend`, which it owns when it succeeds. */
-static int add_function(struct vfio_slot *slot, unsigned int i, struct vfio_backend *backend,
-			bool multifunction, char *ret_why, size_t why_size)
+static int add_function(struct vfio_card *card, struct vfio_slot *slot, unsigned int i,
+			struct vfio_backend *backend, bool multifunction, char *ret_why,
+			size_t why_size)
 {
 	const struct vfio_function_listener listener = {
 		.opaque = slot,
 		.host_error = vfio_slot_host_error,
 		.pme_cleared = vfio_slot_pme_cleared,
 	};
-	struct slot_function *fn = &slot->fn[i];
+	struct slot_function *fn = &card->fn[i];
 
 	for (unsigned int kind = 0; kind < SLOT_SIGNALS; kind++) {
 		fn->signal_fd[kind] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -164,21 +171,21 @@ static int add_function(struct vfio_slot *slot, unsigned int i, struct vfio_back
 				    why_size);
 }
 
-static void configure_power(struct vfio_slot *slot, const struct policy_facts facts[HOST_FUNCTIONS])
+static void configure_power(struct vfio_card *card, const struct policy_facts facts[HOST_FUNCTIONS])
 {
 	static const enum power_reset resets[] = {
 		[POLICY_RESET_FLR] = POWER_RESET_FUNCTION,
 		[POLICY_RESET_BUS] = POWER_RESET_SLOT,
 		[POLICY_RESET_NONE] = POWER_RESET_NONE,
 	};
-	const struct policy *policy = &slot->policy;
+	const struct policy *policy = &card->policy;
 
-	slot->power.reset = resets[policy->reset];
-	slot->power.can_slot_reset = policy->recover_slot_reset;
+	card->power.reset = resets[policy->reset];
+	card->power.can_slot_reset = policy->recover_slot_reset;
 	for (unsigned int i = 0; i < HOST_FUNCTIONS; i++) {
-		struct power_function *fn = &slot->power.fn[i];
+		struct power_function *fn = &card->power.fn[i];
 
-		if (!slot->fn[i].function)
+		if (!card->fn[i].function)
 			continue;
 		fn->exists = true;
 		fn->refuse_error = policy->refuse_error[i];
@@ -189,15 +196,16 @@ static void configure_power(struct vfio_slot *slot, const struct policy_facts fa
 		if (policy->power != POLICY_POWER_D3COLD && !fn->refuse_error)
 			fn->refuse_error = -EPERM;
 		if (policy->power == POLICY_POWER_D3HOT && facts[i].has_pm)
-			vfio_function_forward_d3hot(slot->fn[i].function);
+			vfio_function_forward_d3hot(card->fn[i].function);
 		if (!policy->recover_reset && facts[i].can_reset)
-			vfio_function_forbid_reset(slot->fn[i].function);
+			vfio_function_forbid_reset(card->fn[i].function);
 	}
-	power_init(&slot->power);
+	power_init(&card->power);
 }
 
-static int build(struct vfio_slot *slot, const char *sysfs, const struct quirks *quirks,
-		 struct vfio_backend *backend[HOST_FUNCTIONS], char *ret_why, size_t why_size)
+static int build(struct vfio_card *card, struct vfio_slot *slot, const char *sysfs,
+		 const struct quirks *quirks, struct vfio_backend *backend[HOST_FUNCTIONS],
+		 char *ret_why, size_t why_size)
 {
 	struct vfio_backend *const *all = backend;
 	struct policy_facts facts[HOST_FUNCTIONS];
@@ -205,34 +213,34 @@ static int build(struct vfio_slot *slot, const char *sysfs, const struct quirks 
 	unsigned int count = 0;
 	int error;
 
-	find_power_test(sysfs, slot->name, &power_test);
+	find_power_test(sysfs, card->name, &power_test);
 	for (unsigned int i = 0; i < HOST_FUNCTIONS; i++) {
 		if (!backend[i])
 			continue;
 		count++;
 		vfio_slot_learn(backend[i], sysfs, &power_test, &facts[i]);
 	}
-	decide(slot, quirks, facts, all);
-	error = reset_all(slot, all, ret_why, why_size);
+	decide(card, quirks, facts, all);
+	error = reset_all(card, all, ret_why, why_size);
 	for (unsigned int i = 0; i < HOST_FUNCTIONS && !error; i++)
 		if (backend[i])
-			error = add_function(slot, i, backend[i], count > 1, ret_why, why_size);
+			error = add_function(card, slot, i, backend[i], count > 1, ret_why,
+					     why_size);
 	if (error)
 		return error;
 	/* Now it is known which have power management. */
-	decide(slot, quirks, facts, all);
-	configure_power(slot, facts);
-	slot_publish(slot);
-	tell_policy(slot);
+	decide(card, quirks, facts, all);
+	configure_power(card, facts);
+	tell_policy(card);
 	return 0;
 }
 
 /* The back ends of functions that were made are theirs. */
-static void close_rest(const struct vfio_slot *slot,
+static void close_rest(const struct vfio_card *card,
 		       struct vfio_backend *const backend[HOST_FUNCTIONS])
 {
 	for (unsigned int i = 0; i < HOST_FUNCTIONS; i++)
-		if (backend[i] && !(slot && slot->fn[i].function))
+		if (backend[i] && !(card && card->fn[i].function))
 			backend[i]->ops->close(backend[i]);
 }
 
@@ -251,38 +259,48 @@ static int inject_faults(struct vfio_backend *backend[HOST_FUNCTIONS], int fault
 	return 0;
 }
 
-int vfio_slot_build(const char *name, const char *sysfs, const struct vfio_slot_config *config,
-		    const struct quirks *quirks, unsigned int index,
-		    struct vfio_backend *const backend[HOST_FUNCTIONS],
-		    struct vfio_slot **ret_slot, char *ret_why, size_t why_size)
+static void begin_card(struct vfio_card *card, const char *name, const char *sysfs,
+		       const struct vfio_slot_config *config, const struct vfio_slot *slot)
 {
-	struct vfio_slot *slot = slot_alloc(name, config, index);
+	vfio_card_init(card);
+	card->sysfs = sysfs;
+	snprintf(card->name, sizeof(card->name), "%s", name);
+	card->config = *config;
+	if (!config->id[0] && slot)
+		snprintf(card->config.id, sizeof(card->config.id), "gpu%u", slot->index);
+	governor_init(&card->governor, &config->governor);
+}
+
+int vfio_card_build(const char *name, const char *sysfs, const struct vfio_slot_config *config,
+		    const struct quirks *quirks, struct vfio_slot *slot,
+		    struct vfio_backend *const backend[HOST_FUNCTIONS],
+		    struct vfio_card **ret_card, char *ret_why, size_t why_size)
+{
+	struct vfio_card *card = malloc(sizeof(*card));
 	struct vfio_backend *own[HOST_FUNCTIONS];
-	int error = 0;
+	int error = -ENOMEM;
 
 	memcpy(own, backend, sizeof(own));
-	if (!slot)
-		error = slot_explain(-ENOMEM, ret_why, why_size, name, "slot");
-	else if (slot->command_fd < 0 || slot->timer_fd < 0 || slot->hold_fd < 0)
-		error = slot_explain(-EMFILE, ret_why, why_size, name, "eventfd or timerfd");
-	else if (inject_faults(own, config->inject_entry_error))
-		error = slot_explain(-ENOMEM, ret_why, why_size, name, "fault injection");
+	if (card)
+		begin_card(card, name, sysfs, config, slot);
+	if (card && slot)
+		error = inject_faults(own, config->inject_entry_error);
+	if (error)
+		slot_explain(error, ret_why, why_size, name, "card");
 	else
-		slot->sysfs = sysfs;
-	if (!error)
-		error = build(slot, sysfs, quirks, own, ret_why, why_size);
+		error = build(card, slot, sysfs, quirks, own, ret_why, why_size);
 	if (error) {
-		close_rest(slot, own);
-		vfio_slot_destroy(slot);
+		close_rest(card, own);
+		vfio_card_close(card);
 		return error;
 	}
-	*ret_slot = slot;
+	*ret_card = card;
 	return 0;
 }
 
-int vfio_slot_create(struct vfio_container *container, const struct vfio_slot_config *config,
-		     const struct quirks *quirks, unsigned int index, struct vfio_slot **ret_slot,
-		     char *ret_why, size_t why_size)
+int vfio_card_open(struct vfio_container *container, const struct vfio_slot_config *config,
+		   const struct quirks *quirks, struct vfio_slot *slot,
+		   struct vfio_card **ret_card, char *ret_why, size_t why_size)
 {
 	struct vfio_backend *backend[HOST_FUNCTIONS];
 	char name[SLOT_NAME_MAX];
@@ -290,6 +308,22 @@ int vfio_slot_create(struct vfio_container *container, const struct vfio_slot_co
 
 	if (error)
 		return error;
-	return vfio_slot_build(name, vfio_slot_sysfs(config), config, quirks, index, backend,
-			       ret_slot, ret_why, why_size);
+	return vfio_card_build(name, vfio_slot_sysfs(config), config, quirks, slot, backend,
+			       ret_card, ret_why, why_size);
+}
+
+int vfio_card_map_ram(struct vfio_card *card, const struct mem *mem, char *ret_why,
+		      size_t why_size)
+{
+	int error = 0;
+
+	for (unsigned int i = 0; i < HOST_FUNCTIONS && !error; i++) {
+		struct vfio_backend *backend;
+
+		if (!card->fn[i].function)
+			continue;
+		backend = vfio_function_backend(card->fn[i].function);
+		error = backend->ops->map_ram(backend, mem, ret_why, why_size);
+	}
+	return error;
 }

@@ -242,3 +242,14 @@ void vfio_slot_format(const struct vfio_slot_config *config, struct text *ret_te
 		if (config->inject_entry_error == entry_errors[i].error)
 			text_add(ret_text, ",x-entry-error=%s", entry_errors[i].name);
 }
+
+/* Two functions of a slot would be the same slot twice, and VFIO lets a program open its device as
+ * often as it likes. A server has one client. */
+bool vfio_slot_config_is_same(const struct vfio_slot_config *a, const struct vfio_slot_config *b)
+{
+	size_t len = strcspn(a->bdf, ".");
+
+	if (a->socket[0] || b->socket[0])
+		return !strcmp(a->socket, b->socket);
+	return strcspn(b->bdf, ".") == len && !memcmp(a->bdf, b->bdf, len);
+}

@@ -13,8 +13,8 @@
 
 static void publish_function(struct vfio_slot *slot, unsigned int i, uint64_t now)
 {
-	const struct slot_function *fn = &slot->fn[i];
-	const struct power_function *power = &slot->power.fn[i];
+	const struct slot_function *fn = &slot->card.fn[i];
+	const struct power_function *power = &slot->card.power.fn[i];
 	struct vfio_function_status *status = &slot->published.status.fn[i];
 	enum power_state state = power->exists ? power->state : POWER_RELEASED;
 
@@ -36,16 +36,17 @@ static void publish_slot(struct vfio_slot *slot)
 {
 	struct vfio_slot_status *status = &slot->published.status;
 
-	snprintf(status->id, sizeof(status->id), "gpu%u", slot->index);
-	snprintf(status->name, sizeof(status->name), "%s", slot->name);
-	if (slot->config.socket[0])
-		snprintf(status->path, sizeof(status->path), "vfio-user:%s", slot->config.socket);
+	snprintf(status->id, sizeof(status->id), "%s", slot->card.config.id);
+	snprintf(status->name, sizeof(status->name), "%s", slot->card.name);
+	if (slot->card.config.socket[0])
+		snprintf(status->path, sizeof(status->path), "vfio-user:%s",
+			 slot->card.config.socket);
 	else
 		snprintf(status->path, sizeof(status->path), "/sys/bus/pci/devices/%s.0",
-			 slot->name);
-	status->policy = slot->policy;
-	status->guest_on = slot->power.slot_on;
-	slot->published.sysfs = slot->sysfs;
+			 slot->card.name);
+	status->policy = slot->card.policy;
+	status->guest_on = slot->card.power.slot_on;
+	slot->published.sysfs = slot->card.sysfs;
 	slot->published.hold_until = slot->hold_until;
 }
 
@@ -53,15 +54,34 @@ void slot_publish(struct vfio_slot *slot)
 {
 	uint64_t now = clock_us();
 
+	if (!slot->card.name[0])
+		return;
 	pthread_mutex_lock(&slot->lock);
 	publish_slot(slot);
 	for (unsigned int i = 0; i < HOST_FUNCTIONS; i++)
-		if (slot->fn[i].function)
+		if (slot->card.fn[i].function)
 			publish_function(slot, i, now);
 	pthread_mutex_unlock(&slot->lock);
 }
 
+void slot_publish_empty(struct vfio_slot *slot)
+{
+	pthread_mutex_lock(&slot->lock);
+	slot->published = (struct slot_published){.sysfs = NULL};
+	pthread_mutex_unlock(&slot->lock);
+}
+
 /* --- by those who ask --- */
+
+bool vfio_slot_is_empty(struct vfio_slot *slot)
+{
+	bool empty;
+
+	pthread_mutex_lock(&slot->lock);
+	empty = !slot->published.status.name[0];
+	pthread_mutex_unlock(&slot->lock);
+	return empty;
+}
 
 static void look_at_host(const char *sysfs, struct vfio_function_status *status)
 {

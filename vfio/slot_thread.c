@@ -13,14 +13,19 @@
 #include "devices/slot_power.h"
 #include "vfio/function.h"
 #include "vfio/slot.h"
+#include "vmm/base/bits.h"
 #include "vmm/base/clock.h"
 #include "vmm/base/eventfd.h"
 #include "vmm/base/log.h"
 #include "vmm/base/thread.h"
+#include "vmm/events.h"
 
 /* The kernel repeats its wish every ten seconds; a guest takes a second press of the button for a
  * change of mind while it still blinks. */
 #define ASK_AGAIN_US (60 * 1000 * 1000ULL)
+/* In this time a guest that switches the slot off is done with that; Linux takes a second. */
+#define SETTLED_MS 5000
+#define FILES_MAX (4 + HOST_FUNCTIONS * SLOT_SIGNALS)
 
 static void signal_fd(int fd)
 {
@@ -70,6 +75,13 @@ void vfio_slot_ejected(void *opaque)
 	end_command(slot);
 }
 
+void vfio_slot_request_unplug(struct vfio_slot *slot)
+{
+	begin_command(slot);
+	slot->commands.unplug = true;
+	end_command(slot);
+}
+
 void vfio_slot_host_error(void *opaque, unsigned int fn, int error)
 {
 	struct vfio_slot *slot = opaque;
@@ -107,14 +119,78 @@ static void start_anew(struct vfio_slot *slot)
 static void give_back(struct vfio_slot *slot)
 {
 	stop_timers(slot);
+	slot_set_timer(slot->patience_fd, 0);
 	feed(slot, POWER_EV_REMOVE, 0, 0);
+	slot_empty(slot);
+	slot->asked_at = 0;
 }
 
-/* The guest switched the hot-plug slot off. If the host waits for the card it gets it back; else
- * this is the guest's way to a card in its first state. After a removal it is a matter of form. */
+/* --- the card is wanted back --- */
+
+/* Empty for the guest, or switched off by it: it would take the button for the wish to have the
+ * slot on. */
+static bool is_out_of_use(const struct vfio_slot *slot)
+{
+	return slot->card.power.fn[0].state == POWER_LOST || root_port_slot_is_off(slot->port);
+}
+
+static void tell_request(const struct vfio_slot *slot, const char *name, const char *device,
+			 const char *detail)
+{
+	const struct event event = {
+		.event = name, .device = device, .id = slot->card.config.id,
+		.cause = slot->asked_by, .detail = detail,
+	};
+
+	events_emit(&event);
+	log_info("vfio %s: %s", slot->card.name, detail);
+}
+
+/* `who` wants `device` back. */
+static void ask_for_card(struct vfio_slot *slot, const char *who, const char *device)
+{
+	uint64_t now = clock_us();
+	bool out_of_use = is_out_of_use(slot);
+
+	if (!out_of_use && slot->asked_at && now - slot->asked_at < ASK_AGAIN_US)
+		return;
+	slot->asked_by = who;
+	if (out_of_use) {
+		tell_request(slot, "unplug-request", device,
+			     "it is wanted back, and the guest does not use it");
+		give_back(slot);
+		return;
+	}
+	slot->asked_at = now;
+	slot_set_timer(slot->patience_fd, ASK_AGAIN_US / 1000);
+	tell_request(slot, "unplug-request", device,
+		     "it is wanted back: the guest is asked to eject the slot");
+	root_port_press_attention(slot->port); /* wakes a sleeping port, too */
+}
+
+static void serve_unplug(struct vfio_slot *slot)
+{
+	if (slot->card.name[0])
+		ask_for_card(slot, "user", slot->card.name);
+}
+
+/* The guest has had its time: to eject the card, which it may still do, or to be done with the one
+ * before. */
+static void lose_patience(struct vfio_slot *slot)
+{
+	if (!slot->asked_at)
+		root_port_settle(slot->port);
+	else
+		tell_request(slot, "unplug-ignored", slot->card.name,
+			     "the guest has not ejected it within a minute: it stays, until the "
+			     "guest does or is reset, or is asked again");
+}
+
+/* The guest switched the hot-plug slot off. If the card is wanted back it goes; else this is the
+ * guest's way to a card in its first state. After a removal it is a matter of form. */
 static void serve_eject(struct vfio_slot *slot)
 {
-	const struct power_function *first = &slot->power.fn[0];
+	const struct power_function *first = &slot->card.power.fn[0];
 
 	if (slot->asked_at)
 		give_back(slot);
@@ -124,7 +200,7 @@ static void serve_eject(struct vfio_slot *slot)
 
 static void serve_power(struct vfio_slot *slot)
 {
-	bool was_on = slot->power.slot_on;
+	bool was_on = slot->card.power.slot_on;
 
 	slot->sequence = slot_power_sequence(slot->controller);
 	if (slot_power_wanted(slot->controller)) {
@@ -143,11 +219,36 @@ static void serve_power(struct vfio_slot *slot)
  * function that was woken again meanwhile keeps its own. */
 static void forget_pme(struct vfio_slot *slot, unsigned int i)
 {
-	struct vfio_function *function = slot->fn[i].function;
+	struct vfio_function *function = slot->card.fn[i].function;
 
+	if (!function) /* it was taken away meanwhile */
+		return;
 	if (vfio_function_pme_enable(function) && vfio_function_pme_status(function))
 		return;
 	root_port_pme_forget(slot->port, vfio_function_pci(function)->devfn);
+}
+
+static void serve_insertion(struct vfio_slot *slot, struct slot_insertion *insertion)
+{
+	insertion->error = slot_insert(slot, insertion->card, insertion->ret_why,
+				       insertion->why_size);
+	/* A guest that has the power on is told by the controller that it is. One that has it off
+	 * finds the card awake all the same when it comes for it. */
+	if (insertion->error)
+		return;
+	slot_set_timer(slot->patience_fd, SETTLED_MS);
+	if (slot_power_wanted(slot->controller))
+		serve_power(slot);
+}
+
+/* The guest begins anew: the time to take what it has not given back. */
+static void serve_reset(struct vfio_slot *slot)
+{
+	if (slot->asked_at)
+		give_back(slot);
+	start_anew(slot);
+	slot_reserve(slot);
+	pci_dev_reset(root_port_pci(slot->port));
 }
 
 /* All that was asked for so far, as one. */
@@ -161,12 +262,14 @@ static void serve(struct vfio_slot *slot, const struct slot_commands *commands)
 	}
 	if (commands->eject && !commands->reset)
 		serve_eject(slot);
-	if (commands->reset) {
-		start_anew(slot);
-		pci_dev_reset(root_port_pci(slot->port));
-	} else if (commands->power && !commands->shutdown) {
+	if (commands->unplug)
+		serve_unplug(slot);
+	if (commands->reset)
+		serve_reset(slot);
+	else if (commands->power && !commands->shutdown)
 		serve_power(slot);
-	}
+	if (commands->insertion)
+		serve_insertion(slot, commands->insertion);
 	if (commands->shutdown)
 		feed(slot, POWER_EV_SHUTDOWN, 0, 0);
 }
@@ -189,20 +292,32 @@ static bool serve_commands(struct vfio_slot *slot)
 	return !commands.shutdown;
 }
 
-/* Sets one flag of `slot->commands` and waits until it was served, by whoever owns the power. */
-static void command(struct vfio_slot *slot, bool *flag)
+/* Ends a command as end_command(), and waits until it was served, by whoever owns the power. */
+static void await_command(struct vfio_slot *slot)
 {
-	unsigned int ticket;
+	unsigned int ticket = ++slot->commands.issued;
 
-	pthread_mutex_lock(&slot->lock);
-	*flag = true;
-	ticket = ++slot->commands.issued;
 	signal_fd(slot->command_fd);
 	while (slot->running && (int)(slot->served - ticket) < 0)
 		pthread_cond_wait(&slot->answered, &slot->lock);
 	pthread_mutex_unlock(&slot->lock);
 	if (!slot->running)
 		serve_commands(slot);
+}
+
+int vfio_slot_insert(struct vfio_slot *slot, struct vfio_card *card, char *ret_why,
+		     size_t why_size)
+{
+	struct slot_insertion insertion = {
+		.card = card, .ret_why = ret_why, .why_size = why_size,
+	};
+
+	begin_command(slot);
+	slot->commands.insertion = &insertion;
+	await_command(slot);
+	if (!insertion.error)
+		vfio_card_close(card); /* nothing is left in it */
+	return insertion.error;
 }
 
 /* --- what the host signals --- */
@@ -225,42 +340,21 @@ static void on_wakeup(struct vfio_slot *slot, unsigned int fn)
  */
 static void on_error(struct vfio_slot *slot, unsigned int fn)
 {
-	bool in_use = slot->power.fn[fn].state == POWER_ON;
+	bool in_use = slot->card.power.fn[fn].state == POWER_ON;
 
 	slot_emit(slot, fn, "error", in_use ?
 		"the host saw an uncorrectable error of the device; the guest is told" :
 		"the host saw an uncorrectable error of the sleeping device");
 	if (!in_use)
 		return;
-	root_port_report_error(slot->port, vfio_function_pci(slot->fn[fn].function)->devfn,
+	root_port_report_error(slot->port, vfio_function_pci(slot->card.fn[fn].function)->devfn,
 			       ROOT_PORT_FATAL);
 	feed(slot, POWER_EV_HOST_ERROR, fn, -EIO);
 }
 
-/* Empty for the guest, or switched off by it: it would take the button for the wish to have the
- * slot on. */
-static bool is_out_of_use(const struct vfio_slot *slot)
-{
-	return slot->power.fn[0].state == POWER_LOST || root_port_slot_is_off(slot->port);
-}
-
 static void on_request(struct vfio_slot *slot, unsigned int fn)
 {
-	uint64_t now = clock_us();
-
-	if (is_out_of_use(slot)) {
-		slot_emit(slot, fn, "unplug-request", "the host wants the device back, which the "
-						      "guest does not use");
-		give_back(slot);
-		return;
-	}
-	if (slot->asked_at && now - slot->asked_at < ASK_AGAIN_US)
-		return;
-	slot->asked_at = now;
-	slot_emit(slot, fn, "unplug-request", "the host wants the device back; the guest is asked "
-					      "to eject the slot");
-	log_info("vfio %s: the host wants it back, asking the guest to eject the slot", slot->name);
-	root_port_press_attention(slot->port); /* wakes a sleeping port, too */
+	ask_for_card(slot, "host", vfio_function_name(slot->card.fn[fn].function));
 }
 
 /* The guest asked for the sleep long ago, and has not touched the slot since. */
@@ -281,32 +375,41 @@ static void serve_signals(struct vfio_slot *slot)
 		feed(slot, POWER_EV_RESEND, 0, 0);
 	if (eventfd_drain(slot->hold_fd))
 		retry(slot);
+	if (eventfd_drain(slot->patience_fd))
+		lose_patience(slot);
 	for (unsigned int i = 0; i < HOST_FUNCTIONS; i++)
 		for (unsigned int kind = 0; kind < SLOT_SIGNALS; kind++)
-			if (eventfd_drain(slot->fn[i].signal_fd[kind]) && slot->power.fn[i].exists)
+			if (eventfd_drain(slot->card.fn[i].signal_fd[kind]) &&
+			    slot->card.power.fn[i].exists)
 				handlers[kind](slot, i);
 }
 
 /* --- the thread --- */
 
+/* Anew each time: a card comes and goes. */
+static unsigned int list_files(const struct vfio_slot *slot, struct pollfd fds[FILES_MAX])
+{
+	const int own[] = {slot->command_fd, slot->timer_fd, slot->hold_fd, slot->patience_fd};
+	unsigned int count = 0;
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(own); i++)
+		fds[count++] = (struct pollfd) {.fd = own[i], .events = POLLIN};
+	for (unsigned int i = 0; i < HOST_FUNCTIONS; i++)
+		for (unsigned int kind = 0; kind < SLOT_SIGNALS; kind++)
+			if (slot->card.fn[i].function)
+				fds[count++] = (struct pollfd) {
+					.fd = slot->card.fn[i].signal_fd[kind], .events = POLLIN,
+				};
+	return count;
+}
+
 static void *power_thread(void *opaque)
 {
 	struct vfio_slot *slot = opaque;
-	struct pollfd fds[3 + HOST_FUNCTIONS * SLOT_SIGNALS] = {
-		{.fd = slot->command_fd, .events = POLLIN},
-		{.fd = slot->timer_fd, .events = POLLIN},
-		{.fd = slot->hold_fd, .events = POLLIN},
-	};
-	unsigned int count = 3;
+	struct pollfd fds[FILES_MAX];
 
-	for (unsigned int i = 0; i < HOST_FUNCTIONS; i++)
-		for (unsigned int kind = 0; kind < SLOT_SIGNALS; kind++)
-			if (slot->fn[i].function)
-				fds[count++] = (struct pollfd) {
-					.fd = slot->fn[i].signal_fd[kind], .events = POLLIN,
-				};
 	for (;;) {
-		if (poll(fds, count, -1) < 0)
+		if (poll(fds, list_files(slot, fds), -1) < 0)
 			continue; /* EINTR */
 		/* A wake-up that the guest's _ON overtakes is drained by EXIT: commands first. But
 		 * a guest that never stops to ring must not keep the host's signals waiting. */
@@ -326,14 +429,18 @@ int vfio_slot_start(struct vfio_slot *slot)
 
 void vfio_slot_reset(struct vfio_slot *slot)
 {
-	command(slot, &slot->commands.reset);
+	begin_command(slot);
+	slot->commands.reset = true;
+	await_command(slot);
 }
 
 void vfio_slot_stop(struct vfio_slot *slot)
 {
 	if (!slot->plugged)
 		return;
-	command(slot, &slot->commands.shutdown);
+	begin_command(slot);
+	slot->commands.shutdown = true;
+	await_command(slot);
 	if (slot->running)
 		pthread_join(slot->thread, NULL);
 	slot->running = false;

@@ -22,11 +22,13 @@ struct mem;
 struct pci_host;
 struct quirks;
 struct text;
+struct vfio_card;
 struct vfio_container;
 struct vfio_slot;
 
 /* Option --gpu, parsed: BDF or vfio-user:PATH, and keys. */
 struct vfio_slot_config {
+	char id[32];           /* the user's name for it; "": "gpuN", N the slot's index */
 	char bdf[16];          /* "0000:01:00.0": any function of the slot; "": see `socket` */
 	char socket[108];      /* of a vfio-user server, or a directory of them; "": see `bdf` */
 	enum policy_power power;       /* power=auto|d3cold|d3hot|off */
@@ -36,6 +38,9 @@ struct vfio_slot_config {
 	uint32_t resume_timeout_s; /* resume-timeout=SECONDS: of vfio-user alone */
 	int inject_entry_error; /* test aid (key x-entry-error=NAME): negative errno, 0: none */
 };
+
+/* All functions of a slot go together: is it the same host slot, or the same server? */
+bool vfio_slot_config_is_same(const struct vfio_slot_config *a, const struct vfio_slot_config *b);
 
 #define VFIO_MIN_SLEEP_S 0U
 #define VFIO_MAX_WAKES_PER_HOUR 120U
@@ -83,11 +88,24 @@ int vfio_slot_create(struct vfio_container *container, const struct vfio_slot_co
 		     const struct quirks *quirks, unsigned int index, struct vfio_slot **ret_slot,
 		     char *ret_why, size_t why_size);
 
+/* A slot with nothing in it, for a card that comes later. 0 or -ENOMEM. */
+int vfio_slot_create_empty(unsigned int index, struct vfio_slot **ret_slot);
+
 /* Adds root port and functions to the guest's machine and maps RAM for DMA (once a container). */
 int vfio_slot_plug(struct vfio_slot *slot, const struct vfio_machine *machine, char *ret_why,
 		   size_t why_size);
 
-void vfio_slot_info(const struct vfio_slot *slot, struct vfio_slot_info *ret_info);
+/* Starts the power thread; before the first vCPU runs. 0 or negative errno. */
+int vfio_slot_start(struct vfio_slot *slot);
+
+/* For tables that the guest reads from its next reset on. Main thread. */
+void vfio_slot_info(struct vfio_slot *slot, struct vfio_slot_info *ret_info);
+
+/* Is nothing in it, and may a card be inserted? Any thread, as the next; none blocks. */
+bool vfio_slot_is_empty(struct vfio_slot *slot);
+
+/* By which address the guest reaches function 0 at the moment. Root ports live as long as slots. */
+void vfio_slot_bdf(struct vfio_slot *slot, char ret_bdf[13]);
 
 /* --- what is known of a slot now, for people and programs --- */
 
@@ -110,8 +128,8 @@ struct vfio_function_status {
 };
 
 struct vfio_slot_status {
-	char id[16];               /* "gpu0" */
-	char name[48];             /* "0000:01:00" */
+	char id[32];               /* "gpu0" */
+	char name[48];             /* "0000:01:00"; "": the slot is empty */
 	char path[128];            /* of function 0 in sysfs, or "vfio-user:PATH" */
 	struct policy policy;
 	bool guest_on;             /* what the guest last asked for and was answered */
@@ -126,8 +144,34 @@ struct vfio_slot_status {
  */
 void vfio_slot_status(struct vfio_slot *slot, struct vfio_slot_status *ret_status);
 
-/* Starts the power thread; before the first vCPU runs. 0 or negative errno. */
-int vfio_slot_start(struct vfio_slot *slot);
+/* --- a card that comes and goes while the guest runs --- */
+
+/*
+ * Opens a card for `slot`, as vfio_slot_create(). Takes seconds; any thread. The slot is touched by
+ * vfio_slot_insert() alone. To be had from the card before that: guest RAM mapped for its DMA.
+ */
+int vfio_card_open(struct vfio_container *container, const struct vfio_slot_config *config,
+		   const struct quirks *quirks, struct vfio_slot *slot,
+		   struct vfio_card **ret_card, char *ret_why, size_t why_size);
+int vfio_card_map_ram(struct vfio_card *card, const struct mem *mem, char *ret_why,
+		      size_t why_size);
+void vfio_card_close(struct vfio_card *card); /* accepts NULL */
+
+/*
+ * Puts the card into the slot, which was started and is empty, and tells the guest. Returns when
+ * the slot's thread has done it. From then on the slot owns the card. -ENOSPC: it does not fit in
+ * the port's windows, -EBUSY: the slot is not empty, others; with a sentence, and the card stays
+ * the caller's. Any thread but a vCPU's.
+ */
+int vfio_slot_insert(struct vfio_slot *slot, struct vfio_card *card, char *ret_why,
+		     size_t why_size);
+
+/*
+ * The user wants the card back: the guest is asked to eject it, or, where it does not use it, it
+ * goes at once; event "unplug" says when the slot is empty. Asked again within a minute, or of an
+ * empty slot, it does nothing. A reset of the guest takes it, too. Any thread, does not block.
+ */
+void vfio_slot_request_unplug(struct vfio_slot *slot);
 
 /* Guest reset, with all vCPUs stopped: leaves low power, resets the functions and the port. Returns
  * when done. */
@@ -144,16 +188,19 @@ void vfio_slot_destroy(struct vfio_slot *slot);
 struct vfio_container *vfio_container_create(enum vfio_backend_kind kind);
 void vfio_container_destroy(struct vfio_container *container);
 
-/* What KVM's VFIO device must be told of: descriptor number `index`, from 0, of an open group or
- * of a device's own node; false after the last. */
-bool vfio_container_file(struct vfio_container *container, unsigned int index, int *ret_fd);
-
 /*
- * Such a file is about to be closed while the machine runs, because its device is given back: KVM
- * must let go of it first, or the host would wait for the device for ever. Called with the
- * container's lock held; the slot's thread. Set before the first slot is created.
+ * What KVM's VFIO device must be told of: an open group, or a device's own node. `opened`: it is
+ * ready to be used. `closing`: it is about to be closed, and KVM must let go of it first, or the
+ * host would wait for the device for ever. Called with the container's lock held, by whoever opens
+ * or closes a device. Set before the first slot is created.
  */
+struct vfio_container_listener {
+	void *opaque;
+	void (*opened)(void *opaque, int fd);
+	void (*closing)(void *opaque, int fd);
+};
+
 void vfio_container_listen(struct vfio_container *container,
-			   void (*closing)(void *opaque, int fd), void *opaque);
+			   const struct vfio_container_listener *listener);
 
 #endif

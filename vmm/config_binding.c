@@ -45,6 +45,7 @@ static const struct config_property in_api[] = {
 static const struct config_property in_vfio[] = {
 	{"backend", CONFIG_STRING, "vfio-backend", NULL},
 	{"quirks", CONFIG_PATH, "quirks", NULL},
+	{"hotplug-ports", CONFIG_U32, "hotplug-ports", NULL},
 	{NULL, 0, NULL, NULL},
 };
 

@@ -108,6 +108,8 @@ static void format(struct line *line, const struct event *event)
 	put(line, "{\"t_us\":%" PRIu64, events_now_us());
 	put_string(line, "event", event->event);
 	put_string(line, "device", event->device);
+	put_string(line, "id", event->id);
+	put_string(line, "bdf", event->bdf);
 	put_string(line, "from", event->from);
 	put_string(line, "to", event->to);
 	put_string(line, "cause", event->cause);

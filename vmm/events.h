@@ -2,9 +2,9 @@
  * The event log: one JSON object per line for every transition of power and of the machine, for
  * people and programs (option --events). Thread-safe; a line is written whole.
  *
- * Keys: t_us (microseconds of CLOCK_MONOTONIC since the program started), event, device, from, to,
- * cause, errno (name, as "ENOTTY"), latency_us, detail, and numbers under keys of the event's own.
- * Only those that apply are present.
+ * Keys: t_us (microseconds of CLOCK_MONOTONIC since the program started), event, device, id, bdf,
+ * from, to, cause, errno (name, as "ENOTTY"), latency_us, detail, and numbers under keys of the
+ * event's own. Only those that apply are present.
  */
 #ifndef VMM_EVENTS_H
 #define VMM_EVENTS_H
@@ -25,6 +25,8 @@ struct event_number {
 struct event {
 	const char *event;  /* mandatory: "power", "reset", "pme", "boot", "exit", ... */
 	const char *device; /* "0000:01:00.0", or NULL */
+	const char *id;     /* the user's name of what is in a slot, or NULL */
+	const char *bdf;    /* the guest's address of it, or NULL */
 	const char *from;
 	const char *to;
 	const char *cause;

@@ -10,17 +10,22 @@
 #include "vmm/base/bits.h"
 #include "vmm/layout.h"
 #include "vmm/mem.h"
+#include "vmm/slots.h"
 
 #define RESET_VALUE 0x0e /* ICH9 Datasheet, 13.7.5 RST_CNT: full reset, system reset, reset CPU */
 #define PINS 4
 
-static void describe_slots(const struct firmware_config *config,
-			   struct acpi_slot slots[ACPI_SLOT_MAX])
+/* Returns how many there are. */
+static unsigned int describe_slots(const struct firmware_config *config,
+				   struct acpi_slot slots[ACPI_SLOT_MAX])
 {
-	for (unsigned int i = 0; i < config->slots; i++) {
+	struct vfio_slot *slot;
+	unsigned int i;
+
+	for (i = 0; (slot = slots_get(config->slots, i)); i++) {
 		struct vfio_slot_info info;
 
-		vfio_slot_info(config->slot[i], &info);
+		vfio_slot_info(slot, &info);
 		slots[i] = (struct acpi_slot){
 			.index = i,
 			.port_dev = info.port_dev,
@@ -30,6 +35,7 @@ static void describe_slots(const struct firmware_config *config,
 			.controller = SLOT_POWER_START + i * SLOT_POWER_STRIDE,
 		};
 	}
+	return i;
 }
 
 static long write_acpi(const struct firmware_config *config, uint8_t *tables)
@@ -60,7 +66,6 @@ static long write_acpi(const struct firmware_config *config, uint8_t *tables)
 		.rtc_irq = GSI_RTC,
 		.pm_base = PORT_PM_BASE,
 		.pm_size = PORT_PM_SIZE,
-		.slots = config->slots,
 		.slot = slots,
 	};
 
@@ -69,7 +74,7 @@ static long write_acpi(const struct firmware_config *config, uint8_t *tables)
 	for (unsigned int dev = 0; dev < ARRAY_SIZE(machine.prt); dev++)
 		for (unsigned int pin = 0; pin < PINS; pin++)
 			machine.prt[dev][pin] = layout_pci_gsi(dev, pin + 1);
-	describe_slots(config, slots);
+	machine.slots = describe_slots(config, slots);
 	return acpi_build(&machine, tables, ACPI_TABLES_SIZE, ACPI_TABLES_START);
 }
 
@@ -89,8 +94,8 @@ int firmware_write(const struct firmware_config *config, char *ret_why, size_t w
 	memset(bios, 0, BIOS_AREA_END - BIOS_AREA_START);
 	size = write_acpi(config, acpi_tables);
 	if (size < 0) {
-		snprintf(ret_why, why_size, "no ACPI tables for %u slots (room: %llu KiB): %s",
-			 config->slots, (unsigned long long)(ACPI_TABLES_SIZE / KIB),
+		snprintf(ret_why, why_size, "no ACPI tables for these slots (room: %llu KiB): %s",
+			 (unsigned long long)(ACPI_TABLES_SIZE / KIB),
 			 strerror((int)-size));
 		return (int)size;
 	}

@@ -9,14 +9,13 @@
 #include "vmm/base/range.h"
 
 struct mem;
-struct vfio_slot;
+struct slots;
 
 struct firmware_config {
 	struct mem *mem;
 	unsigned int cpus;
 	struct range mmio64;
-	unsigned int slots;
-	struct vfio_slot *const *slot;
+	struct slots *slots;
 };
 
 /* Writes the tables; the RSDP is at ACPI_TABLES_START. On failure a sentence, negative errno. */

@@ -13,7 +13,6 @@
 #include "devices/legacy.h"
 #include "devices/pci.h"
 #include "devices/q35.h"
-#include "vfio/quirks.h"
 #include "vfio/vfio.h"
 #include "vmm/api.h"
 #include "vmm/base/bits.h"
@@ -29,6 +28,7 @@
 #include "vmm/mem.h"
 #include "vmm/notify.h"
 #include "vmm/options.h"
+#include "vmm/slots.h"
 #include "vmm/terminal.h"
 #include "vmm/vcpu.h"
 
@@ -49,8 +49,7 @@ struct machine {
 	struct rtc *rtc;
 	struct pci_host *pci;
 	struct q35 *q35;
-	struct vfio_container *container;
-	struct vfio_slot *slot[SLOT_MAX];
+	struct slots *slots;
 	struct vcpus *vcpus;
 	struct terminal *terminal;
 	struct api *api;         /* NULL: no --api */
@@ -110,9 +109,10 @@ static bool on_window_fault(void *opaque)
 {
 	struct machine *machine = opaque;
 	bool dropped = false;
+	struct vfio_slot *slot;
 
-	for (unsigned int i = 0; i < machine->options->slots; i++)
-		dropped |= vfio_slot_drop_windows(machine->slot[i]);
+	for (unsigned int i = 0; (slot = slots_get(machine->slots, i)); i++)
+		dropped |= vfio_slot_drop_windows(slot);
 	return dropped;
 }
 
@@ -158,11 +158,12 @@ static void on_rtc_timer(void *opaque, int fd)
 static bool on_slot_asked(void *opaque, unsigned int index, struct vfio_slot_status *ret_status)
 {
 	struct machine *machine = opaque;
+	struct vfio_slot *slot = slots_get(machine->slots, index);
 
-	if (index >= machine->options->slots)
+	if (!slot)
 		return false;
-	vfio_slot_status(machine->slot[index], ret_status);
-	return true;
+	vfio_slot_status(slot, ret_status);
+	return ret_status->name[0];
 }
 
 static void on_reboot_asked(void *opaque)
@@ -232,53 +233,12 @@ static int create_devices(struct machine *m)
 	return 0;
 }
 
-/* Before the first CPU runs. */
-static void tell_kvm_of_vfio(struct machine *m)
-{
-	int fd, error;
-
-	for (unsigned int i = 0; vfio_container_file(m->container, i, &fd); i++) {
-		error = kvm_set_vfio_file(&m->kvm, fd, true);
-		if (error)
-			log_warn("KVM does not take VFIO file %u: %s; memory types of the guest "
-				 "may not be honoured, ignoring", i, strerror(-error));
-	}
-}
-
-/* A group or device closes: at the end, or on the slot's thread when the host gets a card back. KVM
- * must not keep its file open. */
-static void on_vfio_closing(void *opaque, int fd)
-{
-	struct machine *machine = opaque;
-
-	kvm_set_vfio_file(&machine->kvm, fd, false);
-}
-
 static int create_slots(struct machine *m, char *why, size_t why_size)
 {
 	const struct vfio_machine plugged = {
 		.mem = m->mem, .mmio = m->mmio, .irq = m->irq, .pci = m->pci, .pm = m->pm};
-	struct quirks *quirks = NULL;
-	int error = quirks_create(m->options->quirks, &quirks, why, why_size);
 
-	m->container = vfio_container_create(m->options->vfio_backend);
-	if (!error && !m->container)
-		error = -ENOMEM;
-	if (!error)
-		vfio_container_listen(m->container, on_vfio_closing, m);
-	for (unsigned int i = 0; i < m->options->slots && !error; i++) {
-		error = vfio_slot_create(m->container, &m->options->slot[i], quirks, i,
-					 &m->slot[i], why, why_size);
-		if (!error)
-			error = vfio_slot_plug(m->slot[i], &plugged, why, why_size);
-		if (!error)
-			error = vfio_slot_start(m->slot[i]);
-	}
-	quirks_destroy(quirks);
-	if (error)
-		return error;
-	tell_kvm_of_vfio(m);
-	return 0;
+	return slots_create(m->options, &m->kvm, m->loop, &plugged, &m->slots, why, why_size);
 }
 
 static int create_cpus(struct machine *m, char *why, size_t why_size)
@@ -297,7 +257,7 @@ static int load_guest(struct machine *m, char *why, size_t why_size)
 {
 	const struct firmware_config firmware = {
 		.mem = m->mem, .cpus = m->options->cpus, .mmio64 = mmio64_window(m),
-		.slots = m->options->slots, .slot = m->slot};
+		.slots = m->slots};
 	struct boot_entry entry;
 	int error = pci_host_assign(m->pci);
 
@@ -316,6 +276,7 @@ static void on_reset(void *opaque, int fd)
 {
 	struct machine *m = opaque;
 	char why[WHY_SIZE] = "the CPUs refuse their reset state";
+	struct vfio_slot *slot;
 	uint64_t count;
 
 	/* Paused first: what several CPUs ask for at the same time is one reset, or the end. */
@@ -326,8 +287,8 @@ static void on_reset(void *opaque, int fd)
 	m->reset_by_api = false;
 	/* First: an interrupt that a device raises from its reset on must not be forgotten. */
 	irq_chip_reset(m->irq);
-	for (unsigned int i = 0; i < m->options->slots; i++)
-		vfio_slot_reset(m->slot[i]);
+	for (unsigned int i = 0; (slot = slots_get(m->slots, i)); i++)
+		vfio_slot_reset(slot);
 	q35_reset(m->q35);
 	acpi_pm_reset(m->pm);
 	serial_reset(m->serial);
@@ -444,14 +405,31 @@ int machine_run(struct machine *machine)
 	return status;
 }
 
+/* --- devices that come and go --- */
+
+int machine_add_device(struct machine *machine, const struct vfio_slot_config *config,
+		       const char *id, machine_device_added done, void *opaque, char *ret_why,
+		       size_t why_size)
+{
+	return slots_add(machine->slots, config, id, done, opaque, ret_why, why_size);
+}
+
+int machine_remove_device(struct machine *machine, const char *id, char *ret_why, size_t why_size)
+{
+	return slots_remove(machine->slots, id, ret_why, why_size);
+}
+
+const char *machine_device_id(struct machine *machine, unsigned int index)
+{
+	return slots_id(machine->slots, index);
+}
+
 void machine_destroy(struct machine *machine)
 {
 	if (!machine)
 		return;
 	vcpus_destroy(machine->vcpus);
-	for (unsigned int i = machine->options->slots; i-- > 0;)
-		vfio_slot_destroy(machine->slot[i]);
-	vfio_container_destroy(machine->container);
+	slots_destroy(machine->slots);
 	q35_destroy(machine->q35);
 	pci_host_destroy(machine->pci);
 	rtc_destroy(machine->rtc);

@@ -31,6 +31,8 @@ static const char help[] =
 	"       max-wakes-per-hour=N more wakes make it pause; default 120; 0: off\n"
 	"       resume-timeout=SECONDS  of a vfio-user server, then it is lost; default 120\n"
 	"       x-entry-error=NAME   test aid: low power fails with ENOTTY, EINVAL or EIO\n"
+	"  --hotplug-ports N         empty ports for cards that come later (see docs/vfio.md);\n"
+	"                            0 (default) to 16, slots of --gpu included\n"
 	"  --quirks FILE             rules for cards of your own, on top of those built in\n"
 	"  --vfio-backend KIND       auto (default), group or iommufd\n"
 	"  --kernel FILE             same as GUEST\n"
@@ -131,6 +133,15 @@ static void inherit(struct options *options)
 	options->inherited.slots = (1U << options->slots) - 1;
 }
 
+static int check_slots(const struct options *options, struct why why)
+{
+	if (options->slots + options->hotplug_ports <= SLOT_MAX)
+		return 0;
+	snprintf(why.text, why.size, "--hotplug-ports %u: with %u of --gpu these are more than the "
+		 "%u slots that there can be", options->hotplug_ports, options->slots, SLOT_MAX);
+	return -EINVAL;
+}
+
 int options_parse(int argc, char *const argv[], struct options *ret_options, char *ret_why,
 		  size_t why_size)
 {
@@ -146,6 +157,8 @@ int options_parse(int argc, char *const argv[], struct options *ret_options, cha
 	inherit(ret_options);
 	if (!error)
 		error = parse_options(argc, argv, false, ret_options, why);
+	if (!error)
+		error = check_slots(ret_options, why);
 	if (error || ret_options->print_config || ret_options->kernel)
 		return error;
 	snprintf(ret_why, why_size, "no guest: give a kernel image; "

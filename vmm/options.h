@@ -26,6 +26,7 @@ struct options {
 	unsigned int cpus;
 	bool no_reboot, debug_exit;
 	enum vfio_backend_kind vfio_backend;
+	unsigned int hotplug_ports; /* empty slots, after those of `slot`; SLOT_MAX in all */
 	unsigned int slots;
 	struct vfio_slot_config slot[SLOT_MAX];
 	/* What of the config's the command line may still replace, each once: after that it is its

@@ -108,17 +108,6 @@ static bool get_vfio_backend(const struct options *options, unsigned int index,
 	return true;
 }
 
-/* All functions of a slot go together, so two of them would be the same slot twice; and VFIO lets a
- * program open its device as often as it likes. A server has one client. */
-static bool is_same_slot(const struct vfio_slot_config *a, const struct vfio_slot_config *b)
-{
-	size_t len = strcspn(a->bdf, ".");
-
-	if (a->socket[0] || b->socket[0])
-		return !strcmp(a->socket, b->socket);
-	return strcspn(b->bdf, ".") == len && !memcmp(a->bdf, b->bdf, len);
-}
-
 /* A slot of the config is replaced, whole, by the command line's. */
 static int add_slot(struct options *options, const char *text, struct why why)
 {
@@ -128,7 +117,7 @@ static int add_slot(struct options *options, const char *text, struct why why)
 
 	if (error)
 		return error;
-	while (i < options->slots && !is_same_slot(&options->slot[i], &slot))
+	while (i < options->slots && !vfio_slot_config_is_same(&options->slot[i], &slot))
 		i++;
 	if (i == SLOT_MAX) {
 		snprintf(why.text, why.size, "--gpu %s: no more than %u slots can be passed", text,
@@ -151,6 +140,28 @@ static bool get_slot(const struct options *options, unsigned int index, struct t
 	if (index >= options->slots)
 		return false;
 	vfio_slot_format(&options->slot[index], ret_text);
+	return true;
+}
+
+static int set_hotplug_ports(struct options *options, const char *text, struct why why)
+{
+	char *end;
+	unsigned long ports = strtoul(text, &end, 10);
+
+	if (*text >= '0' && *text <= '9' && !*end && ports <= SLOT_MAX) {
+		options->hotplug_ports = (unsigned int)ports;
+		return 0;
+	}
+	snprintf(why.text, why.size, "--hotplug-ports %s: not a number from 0 to %u", text,
+		 SLOT_MAX);
+	return -EINVAL;
+}
+
+static bool get_hotplug_ports(const struct options *options, unsigned int index,
+			      struct text *ret_text)
+{
+	(void)index;
+	text_add(ret_text, "%u", options->hotplug_ports);
 	return true;
 }
 
@@ -194,6 +205,7 @@ static int set_api(struct options *options, const char *path, struct why why)
 
 const struct option_spec option_specs[OPTIONS_MAX + 1] = {
 	{"gpu", OPTION_LIST, 0, add_slot, get_slot},
+	{"hotplug-ports", OPTION_VALUE, 0, set_hotplug_ports, get_hotplug_ports},
 	{"kernel", OPTION_TEXT, AT(kernel), options_set_kernel, NULL},
 	{"initrd", OPTION_TEXT, AT(initrd), NULL, NULL},
 	{"append", OPTION_TEXT, AT(append), NULL, NULL},

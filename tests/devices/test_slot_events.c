@@ -33,10 +33,11 @@ static const uint16_t controls[] = {
 	PCI_EXP_SLTCTL_HPIE | PCI_EXP_SLTCTL_ABPE | PCI_EXP_SLTCTL_DLLSCE,
 	PCI_EXP_SLTCTL_HPIE | PCI_EXP_SLTCTL_PDCE,
 	PCI_EXP_SLTCTL_HPIE | ALL_ENABLES | PCI_EXP_SLTCTL_PCC,
+	PCI_EXP_SLTCTL_HPIE | ALL_ENABLES | PCI_EXP_SLTCTL_PCC | PCI_EXP_SLTCTL_PWR_IND_OFF,
 };
 
 enum step {
-	PRESS, INSERT, REMOVE,
+	PRESS, INSERT, REMOVE, SETTLE,
 	CLEAR_0, CLEAR_1, CLEAR_2, CLEAR_ALL,
 	CONTROL_0,
 	STEPS = CONTROL_0 + ARRAY_SIZE(controls),
@@ -45,8 +46,16 @@ enum step {
 struct model {
 	bool pending[EVENTS];
 	bool present;
+	bool coming; /* there, but not shown */
 	uint16_t control;
 };
+
+/* Switched off, and the indicator does not say so: what comes now Linux would not see. */
+static bool is_deaf(const struct model *model)
+{
+	return model->control & PCI_EXP_SLTCTL_PCC &&
+	       (model->control & PCI_EXP_SLTCTL_PIC) != PCI_EXP_SLTCTL_PWR_IND_OFF;
+}
 
 static void check(const struct slot_events *slot, const struct model *model)
 {
@@ -62,6 +71,7 @@ static void check(const struct slot_events *slot, const struct model *model)
 	assert_int_equal(slot_events_asserted(slot), due && model->control & PCI_EXP_SLTCTL_HPIE);
 	assert_int_equal(slot->control, model->control);
 	assert_int_equal(slot->present, model->present);
+	assert_int_equal(slot->coming, model->coming);
 }
 
 /* Events `first` to `last` happen. True: one of them wakes. */
@@ -80,10 +90,25 @@ static void take_presence(struct slot_events *slot, struct model *model, bool pr
 {
 	bool changed = model->present != present;
 
+	model->coming = present && changed && is_deaf(model);
+	if (model->coming)
+		changed = false;
 	if (changed)
 		happen(model, 1, 2);
-	model->present = present;
+	if (!model->coming)
+		model->present = present;
 	assert_int_equal(slot_events_set_present(slot, present), changed);
+}
+
+/* What is coming is seen. */
+static bool arrive(struct model *model)
+{
+	if (!model->coming)
+		return false;
+	model->coming = false;
+	model->present = true;
+	happen(model, 1, 2);
+	return true;
 }
 
 static void take(struct slot_events *slot, struct model *model, unsigned int step)
@@ -99,6 +124,9 @@ static void take(struct slot_events *slot, struct model *model, unsigned int ste
 	case REMOVE:
 		take_presence(slot, model, step == INSERT);
 		break;
+	case SETTLE:
+		assert_int_equal(slot_events_settle(slot), arrive(model));
+		break;
 	case CLEAR_0:
 	case CLEAR_1:
 	case CLEAR_2:
@@ -112,6 +140,8 @@ static void take(struct slot_events *slot, struct model *model, unsigned int ste
 		went_off = controls[step - CONTROL_0] & PCI_EXP_SLTCTL_PCC &&
 			   !(model->control & PCI_EXP_SLTCTL_PCC);
 		model->control = controls[step - CONTROL_0];
+		if (!is_deaf(model))
+			arrive(model);
 		assert_int_equal(slot_events_write(slot, model->control, slot_events_status(slot)),
 				 went_off);
 		break;
@@ -174,11 +204,28 @@ static void test_slot_events_reset(void **state)
 	}
 }
 
+/* A reset knows of no last user whose work must be awaited. */
+static void test_slot_events_reset_shows_what_is_coming(void **state)
+{
+	struct slot_events slot = {.present = true};
+
+	(void)state;
+	slot_events_reset(&slot);
+	slot_events_write(&slot, PCI_EXP_SLTCTL_PCC, 0);
+	slot_events_set_present(&slot, false);
+	slot_events_set_present(&slot, true);
+	assert_int_equal(slot_events_status(&slot) & PCI_EXP_SLTSTA_PDS, 0);
+	slot_events_reset(&slot);
+	assert_int_equal(slot_events_status(&slot), PCI_EXP_SLTSTA_PDS);
+	assert_false(slot.control & PCI_EXP_SLTCTL_PCC);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_slot_events_every_order),
 		cmocka_unit_test(test_slot_events_reset),
+		cmocka_unit_test(test_slot_events_reset_shows_what_is_coming),
 	};
 
 	return cmocka_run_group_tests_name("slot_events", tests, NULL, NULL);

@@ -151,14 +151,12 @@ static struct vfio_container *create(enum vfio_backend_kind kind)
 static void test_container_destroy_unused(void **state)
 {
 	struct vfio_container *container = vfio_container_create(VFIO_BACKEND_AUTO);
-	int fd;
 
 	(void)state;
 	assert_non_null(container);
 	vfio_container_put_group(container, 3); /* of which it never heard */
 	vfio_container_close_node(container, 3);
 	assert_int_equal(vfio_container_group_fd(container, 3), -1);
-	assert_false(vfio_container_file(container, 0, &fd));
 	vfio_container_destroy(container);
 	vfio_container_destroy(NULL);
 }
@@ -190,7 +188,7 @@ static void test_container_groups(void **state)
 {
 	struct vfio_container *container = create(VFIO_BACKEND_GROUP);
 	char why[256];
-	int fd, again, second, file;
+	int fd, again, second;
 
 	(void)state;
 	assert_int_equal(vfio_container_get_group(container, 7, &fd, why, sizeof(why)), 0);
@@ -198,9 +196,6 @@ static void test_container_groups(void **state)
 	assert_int_equal(vfio_container_get_group(container, 9, &second, why, sizeof(why)), 0);
 	assert_int_equal(fd, again);
 	assert_int_equal(vfio_container_group_fd(container, 9), second);
-	assert_true(vfio_container_file(container, 0, &file) && file == fd);
-	assert_true(vfio_container_file(container, 1, &file) && file == second);
-	assert_false(vfio_container_file(container, 2, &file));
 	assert_string_equal(fake_vfio.log,
 		"open /dev/vfio/vfio; VERSION; open /dev/vfio/7; STATUS; SET_CONTAINER; "
 		"SET_IOMMU 3; open /dev/vfio/9; STATUS; SET_CONTAINER; ");
@@ -217,13 +212,11 @@ static void test_container_nodes(void **state)
 {
 	struct vfio_container *container = create(VFIO_BACKEND_IOMMUFD);
 	char why[256];
-	int fd, second, file;
+	int fd, second;
 
 	(void)state;
 	assert_int_equal(vfio_container_open_node(container, &gpu, &fd, why, sizeof(why)), 0);
 	assert_int_equal(vfio_container_open_node(container, &audio, &second, why, sizeof(why)), 0);
-	assert_true(vfio_container_file(container, 1, &file) && file == second);
-	assert_false(vfio_container_file(container, 2, &file));
 	assert_string_equal(fake_vfio.log,
 		"open /dev/iommu; ALLOC; open /dev/vfio/devices/vfio0; BIND; ATTACH; "
 		"open /dev/vfio/devices/vfio1; BIND; ATTACH; ");
@@ -393,6 +386,36 @@ static const struct {
 	 "MAP7 0 c0000000; MAP7 100000000 40000000; UNMAP 0 c0000000; "},
 };
 
+/* What KVM is told of. */
+struct told {
+	unsigned int opened, closing;
+	int opened_fd, closing_fd;
+};
+
+static void take_opened(void *opaque, int fd)
+{
+	struct told *told = opaque;
+
+	told->opened++;
+	told->opened_fd = fd;
+}
+
+static void take_closing(void *opaque, int fd)
+{
+	struct told *told = opaque;
+
+	if (!told->closing++)
+		assert_null(strstr(fake_vfio.log, "close")); /* KVM lets go first */
+	told->closing_fd = fd;
+}
+
+static void listen_to(struct vfio_container *container, struct told *told)
+{
+	const struct vfio_container_listener listener = {told, take_opened, take_closing};
+
+	vfio_container_listen(container, &listener);
+}
+
 /* Once, and again only when everything was closed in between. */
 static void test_container_map_ram(void **state)
 {
@@ -400,18 +423,19 @@ static void test_container_map_ram(void **state)
 
 	for (unsigned int i = 0; i < ARRAY_SIZE(map_cases); i++) {
 		struct vfio_container *container = create(map_cases[i].kind);
+		struct told told = {0};
 		char why[256];
-		int fd;
 
 		begin(state);
+		listen_to(container, &told);
 		open_one(container, map_cases[i].kind);
 		assert_int_equal(vfio_container_map_ram(container, mem, why, sizeof(why)), 0);
 		assert_string_equal(fake_vfio.log, map_cases[i].maps);
 		assert_int_equal(vfio_container_map_ram(container, mem, why, sizeof(why)), 0);
 		assert_string_equal(fake_vfio.log, map_cases[i].maps);
-		assert_true(vfio_container_file(container, 0, &fd));
 		vfio_container_put_group(container, 7);
-		vfio_container_close_node(container, fd); /* of the two that which it is */
+		/* of the two that which it is */
+		vfio_container_close_node(container, told.opened_fd);
 		fake_vfio_end();
 		open_one(container, map_cases[i].kind);
 		assert_int_equal(vfio_container_map_ram(container, mem, why, sizeof(why)), 0);
@@ -444,39 +468,25 @@ static void test_container_map_ram_rolls_back(void **state)
 	fake_mem_destroy(mem);
 }
 
-struct closings {
-	unsigned int count;
-	int fd;
-};
-
-static void take_closing(void *opaque, int fd)
-{
-	struct closings *closings = opaque;
-
-	assert_true(closings->count == 0 || closings->fd != fd);
-	assert_null(strstr(fake_vfio.log, "close")); /* KVM lets go first */
-	closings->count++;
-	closings->fd = fd;
-}
-
 static void test_container_listen(void **state)
 {
 	for (unsigned int i = 0; i < ARRAY_SIZE(map_cases); i++) {
 		struct vfio_container *container = create(map_cases[i].kind);
-		struct closings closings = {0};
-		int fd;
+		struct told told = {0};
 
 		begin(state);
-		vfio_container_listen(container, take_closing, &closings);
+		listen_to(container, &told);
 		open_one(container, map_cases[i].kind);
-		assert_true(vfio_container_file(container, 0, &fd));
+		assert_int_equal(told.opened, 1);
+		assert_int_equal(told.closing, 0);
 		if (map_cases[i].kind == VFIO_BACKEND_GROUP)
 			vfio_container_put_group(container, 7);
 		else
-			vfio_container_close_node(container, fd);
-		assert_int_equal(closings.count, 1);
-		assert_int_equal(closings.fd, fd);
+			vfio_container_close_node(container, told.opened_fd);
+		assert_int_equal(told.closing, 1);
+		assert_int_equal(told.closing_fd, told.opened_fd);
 		vfio_container_destroy(container);
+		assert_int_equal(told.closing, 1);
 		fake_vfio_end();
 	}
 }

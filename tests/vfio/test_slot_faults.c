@@ -384,7 +384,7 @@ static void test_slot_governor_backs_off_and_says_so_once(void **state)
 	assert_int_equal(fake_slot_logged(&fake, "\"errno\":\"EAGAIN\""), 4);
 	/* The hold is over, and the guest's last wish is kept. Its thread waits for us here. */
 	fake_slot_switch(&fake, false);
-	governor_init(&fake.slot->governor, &fake.slot->config.governor);
+	governor_init(&fake.slot->card.governor, &fake.slot->card.config.governor);
 	slot_set_timer(fake.slot->hold_fd, 1);
 	fake_slot_await_logged(&fake, "\"from\":\"refused\",\"to\":\"engaged\","
 				      "\"cause\":\"governor\"");

@@ -104,7 +104,7 @@ static void test_status_of_a_slot_asleep(void **state)
 
 	(void)state;
 	fake_slot_start(&fake);
-	fake.slot->sysfs = sysfs; /* published with the next step */
+	fake.slot->card.sysfs = sysfs; /* published with the next step */
 	fake.device[0]->tells = true;
 	fake.device[0]->observation.suspended_us = 1000;
 	fake_slot_switch(&fake, false);

@@ -62,6 +62,7 @@ static void test_config_everything(void **state)
 	assert_string_equal(options.api, "/s");
 	assert_int_equal(options.vfio_backend, VFIO_BACKEND_GROUP);
 	assert_string_equal(options.quirks, "/q");
+	assert_int_equal(options.hotplug_ports, 4);
 	assert_int_equal(options.slots, 2);
 	assert_string_equal(options.slot[0].bdf, "0000:01:00.0");
 	assert_int_equal(options.slot[0].power, POLICY_POWER_D3HOT);

@@ -3,6 +3,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "vmm/base/bits.h"
@@ -60,6 +61,34 @@ static void test_options_everything(void **state)
 	assert_string_equal(options.slot[0].bdf, "0000:01:00.0");
 	assert_string_equal(options.initrd, "i");
 	assert_string_equal(options.kernel, "bzImage");
+}
+
+static void test_options_hotplug_ports(void **state)
+{
+	static const struct {
+		const char *ports;
+		const char *why; /* NULL: it is good */
+	} cases[] = {
+		{"0", NULL}, {"1", NULL}, {"15", NULL}, {"16", "more than the 16 slots"},
+		{"17", "not a number from 0 to 16"}, {"", "not a number"}, {"1x", "not a number"},
+		{"-1", "not a number"}, {"99999999999999999999", "not a number"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		const char *args[] = {"--gpu", "01:00.0", "--hotplug-ports", cases[i].ports, "k",
+				      NULL};
+		struct options options;
+		char why[256] = "";
+
+		if (cases[i].why) {
+			assert_true(parse(args, &options, why, sizeof(why)) < 0);
+			assert_non_null(strstr(why, cases[i].why));
+		} else {
+			assert_int_equal(parse(args, &options, why, sizeof(why)), 0);
+			assert_int_equal(options.hotplug_ports, (unsigned int)atoi(cases[i].ports));
+		}
+	}
 }
 
 static void test_options_quirks_and_backend(void **state)
@@ -189,6 +218,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_options_defaults),
 		cmocka_unit_test(test_options_everything),
+		cmocka_unit_test(test_options_hotplug_ports),
 		cmocka_unit_test(test_options_quirks_and_backend),
 		cmocka_unit_test(test_options_slots_side_by_side),
 		cmocka_unit_test(test_options_sizes),
