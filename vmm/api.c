@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "vfio/vfio.h"
+#include "vmm/api_body.h"
 #include "vmm/api_describe.h"
 #include "vmm/base/bits.h"
 #include "vmm/base/eventfd.h"
@@ -18,6 +19,13 @@
 
 #define TYPE_JSON "application/json"
 #define TYPE_LINES "application/x-ndjson"
+#define WHY_SIZE 1024
+
+/* A device that is being added, and who waits for it. */
+struct adding {
+	struct api *api;   /* NULL: free */
+	uint64_t exchange;
+};
 
 struct api {
 	struct loop *loop;
@@ -26,6 +34,15 @@ struct api {
 	struct http_server *server;
 	int events_fd;
 	struct api_slots slots; /* copies for one answer; room for SLOT_MAX */
+	struct adding adding[SLOT_MAX];
+};
+
+/* A request, and where its answer goes. */
+struct call {
+	const struct http_request *request;
+	const char *body;
+	uint64_t exchange;
+	struct http_answer *answer;
 };
 
 /* --- answers --- */
@@ -62,50 +79,40 @@ static const struct api_slots *look_at_slots(struct api *api)
 
 /* --- endpoints --- */
 
-static void get_ping(struct api *api, const struct http_request *request,
-		     struct http_answer *answer)
+static void get_ping(struct api *api, const struct call *call)
 {
-	struct json json = begin_json(answer);
+	struct json json = begin_json(call->answer);
 
 	(void)api;
-	(void)request;
 	api_describe_ping(&json);
 }
 
-static void get_info(struct api *api, const struct http_request *request,
-		     struct http_answer *answer)
+static void get_info(struct api *api, const struct call *call)
 {
-	struct json json = begin_json(answer);
+	struct json json = begin_json(call->answer);
 
-	(void)request;
 	api_describe_info(&json, api->machine.options, look_at_slots(api));
 }
 
-static void get_counters(struct api *api, const struct http_request *request,
-			 struct http_answer *answer)
+static void get_counters(struct api *api, const struct call *call)
 {
-	struct json json = begin_json(answer);
+	struct json json = begin_json(call->answer);
 
-	(void)request;
 	api_describe_counters(&json, look_at_slots(api));
 }
 
-static void get_power(struct api *api, const struct http_request *request,
-		      struct http_answer *answer)
+static void get_power(struct api *api, const struct call *call)
 {
-	struct json json = begin_json(answer);
+	struct json json = begin_json(call->answer);
 
-	(void)request;
 	api_describe_power(&json, look_at_slots(api));
 }
 
-static void get_metrics(struct api *api, const struct http_request *request,
-			struct http_answer *answer)
+static void get_metrics(struct api *api, const struct call *call)
 {
-	(void)request;
-	answer->status = 200;
-	answer->type = METRICS_TYPE;
-	metrics_write(&answer->body, look_at_slots(api));
+	call->answer->status = 200;
+	call->answer->type = METRICS_TYPE;
+	metrics_write(&call->answer->body, look_at_slots(api));
 }
 
 static size_t read_events(struct http_stream *stream, char *ret_bytes, size_t size)
@@ -119,10 +126,10 @@ static size_t read_events(struct http_stream *stream, char *ret_bytes, size_t si
 }
 
 /* The lines that are kept (recent=1), or those to come, or both (recent=1&follow=1). */
-static void get_events(struct api *api, const struct http_request *request,
-		       struct http_answer *answer)
+static void get_events(struct api *api, const struct call *call)
 {
-	bool recent = http_query_has(request, "recent", "1");
+	bool recent = http_query_has(call->request, "recent", "1");
+	struct http_answer *answer = call->answer;
 	struct event_cursor cursor = recent ? events_oldest() : events_newest();
 	char lines[4 * EVENT_LINE_MAX];
 	size_t len;
@@ -130,7 +137,7 @@ static void get_events(struct api *api, const struct http_request *request,
 	(void)api;
 	answer->status = 200;
 	answer->type = TYPE_LINES;
-	if (!recent || http_query_has(request, "follow", "1")) {
+	if (!recent || http_query_has(call->request, "follow", "1")) {
 		answer->stream = (struct http_stream){read_events, {cursor.at, cursor.line}};
 		return;
 	}
@@ -138,35 +145,109 @@ static void get_events(struct api *api, const struct http_request *request,
 		text_add_bytes(&answer->body, lines, len);
 }
 
-static void put_power_button(struct api *api, const struct http_request *request,
-			     struct http_answer *answer)
+static void put_power_button(struct api *api, const struct call *call)
 {
-	(void)request;
-	answer->status = 204;
+	call->answer->status = 204;
 	api->machine.power_button(api->machine.opaque);
 }
 
-static void put_reboot(struct api *api, const struct http_request *request,
-		       struct http_answer *answer)
+static void put_reboot(struct api *api, const struct call *call)
 {
-	(void)request;
-	answer->status = 204;
+	call->answer->status = 204;
 	api->machine.reboot(api->machine.opaque);
 }
 
-static void put_shutdown(struct api *api, const struct http_request *request,
-			 struct http_answer *answer)
+static void put_shutdown(struct api *api, const struct call *call)
 {
-	(void)request;
-	answer->status = 204;
+	call->answer->status = 204;
 	api->machine.shutdown(api->machine.opaque);
+}
+
+/* --- devices that come and go --- */
+
+static void refuse_device(struct http_answer *answer, int error, const char *why)
+{
+	static const struct {
+		int error;
+		unsigned int status;
+	} statuses[] = {
+		{-EINVAL, 400}, {-ENOENT, 404}, {-EEXIST, 409}, {-EBUSY, 409}, {-ENOSPC, 409},
+	};
+	unsigned int status = 500;
+
+	for (size_t i = 0; i < ARRAY_SIZE(statuses); i++)
+		if (statuses[i].error == error)
+			status = statuses[i].status;
+	refuse(answer, status, why);
+}
+
+static void on_added(void *opaque, int error, const char *why, const char *id, const char *bdf)
+{
+	struct adding *adding = opaque;
+	struct http_server *server = adding->api->server;
+	struct http_answer answer = {.status = 0};
+	struct json json;
+
+	adding->api = NULL;
+	if (error) {
+		refuse_device(&answer, error, why);
+	} else {
+		json = begin_json(&answer);
+		json_begin_object(&json, NULL);
+		json_string(&json, "id", id);
+		json_string(&json, "bdf", bdf);
+		json_end_object(&json);
+	}
+	http_server_answer(server, adding->exchange, &answer);
+}
+
+static struct adding *find_adding(struct api *api)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(api->adding); i++)
+		if (!api->adding[i].api)
+			return &api->adding[i];
+	return NULL;
+}
+
+/* Answered by on_added(), seconds later perhaps. */
+static void put_add_device(struct api *api, const struct call *call)
+{
+	struct adding *adding = find_adding(api);
+	char id[API_ID_SIZE], why[WHY_SIZE] = "devices are being added in all places";
+	struct vfio_slot_config config;
+	int error = -EBUSY;
+
+	if (adding)
+		error = api_body_add(call->body, call->request->body_len, &config, id, why,
+				     sizeof(why));
+	if (!error) {
+		*adding = (struct adding){api, call->exchange};
+		error = api->machine.add_device(api->machine.opaque, &config, id[0] ? id : NULL,
+						on_added, adding, why, sizeof(why));
+		if (error)
+			adding->api = NULL;
+	}
+	if (error)
+		refuse_device(call->answer, error, why);
+}
+
+static void put_remove_device(struct api *api, const struct call *call)
+{
+	char id[API_ID_SIZE], why[WHY_SIZE];
+	int error = api_body_remove(call->body, call->request->body_len, id, why, sizeof(why));
+
+	if (!error)
+		error = api->machine.remove_device(api->machine.opaque, id, why, sizeof(why));
+	if (error)
+		refuse_device(call->answer, error, why);
+	else
+		call->answer->status = 204;
 }
 
 static const struct endpoint {
 	enum http_method method; /* GET is HEAD, too */
 	const char *path;
-	void (*answer)(struct api *api, const struct http_request *request,
-		       struct http_answer *answer);
+	void (*answer)(struct api *api, const struct call *call);
 } endpoints[] = {
 	{HTTP_GET, "/api/v1/vmm.ping", get_ping},
 	{HTTP_PUT, "/api/v1/vmm.shutdown", put_shutdown},
@@ -175,6 +256,8 @@ static const struct endpoint {
 	{HTTP_PUT, "/api/v1/vm.power-button", put_power_button},
 	{HTTP_PUT, "/api/v1/vm.reboot", put_reboot},
 	{HTTP_PUT, "/api/v1/vm.shutdown", put_shutdown},
+	{HTTP_PUT, "/api/v1/vm.add-device", put_add_device},
+	{HTTP_PUT, "/api/v1/vm.remove-device", put_remove_device},
 	{HTTP_GET, "/api/v1/power", get_power},
 	{HTTP_GET, "/api/v1/events", get_events},
 	{HTTP_GET, "/metrics", get_metrics},
@@ -191,13 +274,12 @@ static const struct endpoint *find_endpoint(const struct http_request *request)
 	return NULL;
 }
 
-static void on_request(void *opaque, const struct http_request *request, const char *body,
-		       struct http_answer *ret_answer)
+static void on_request(void *opaque, uint64_t exchange, const struct http_request *request,
+		       const char *body, struct http_answer *ret_answer)
 {
 	const struct endpoint *endpoint = find_endpoint(request);
 	enum http_method method = request->method == HTTP_HEAD ? HTTP_GET : request->method;
 
-	(void)body;
 	if (!endpoint) {
 		refuse(ret_answer, 404, "there is no such path; see docs/api.md");
 	} else if (endpoint->method != method) {
@@ -206,7 +288,7 @@ static void on_request(void *opaque, const struct http_request *request, const c
 		refuse(ret_answer, 405, endpoint->method == HTTP_GET ? "use GET for this path"
 								     : "use PUT for this path");
 	} else {
-		endpoint->answer(opaque, request, ret_answer);
+		endpoint->answer(opaque, &(struct call){request, body, exchange, ret_answer});
 	}
 }
 

@@ -12,7 +12,12 @@
 struct api;
 struct loop;
 struct options;
+struct vfio_slot_config;
 struct vfio_slot_status;
+
+/* What became of a device that was to be added: vmm/machine.h, machine_device_added. */
+typedef void (*api_device_added)(void *opaque, int error, const char *why, const char *id,
+				 const char *bdf);
 
 /* The machine, as far as it can be asked and told. None of these blocks. */
 struct api_machine {
@@ -23,6 +28,11 @@ struct api_machine {
 	void (*power_button)(void *opaque);
 	void (*reboot)(void *opaque);
 	void (*shutdown)(void *opaque); /* the loop stops */
+	/* As machine_add_device() and machine_remove_device(). */
+	int (*add_device)(void *opaque, const struct vfio_slot_config *config, const char *id,
+			  api_device_added done, void *done_opaque, char *ret_why,
+			  size_t why_size);
+	int (*remove_device)(void *opaque, const char *id, char *ret_why, size_t why_size);
 };
 
 /* Listens on `path`. From now on the last events are kept (vmm/events.h). 0, or negative errno with

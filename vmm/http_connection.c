@@ -36,6 +36,8 @@ unsigned int http_connection_wants(const struct http_connection *connection)
 {
 	unsigned int wanted = connection->out.len ? LOOP_WRITE : 0;
 
+	if (connection->state == HTTP_WAITING)
+		return wanted;
 	/* One request at a time: the next ones wait in the socket. */
 	if (connection->state != HTTP_READING || !wanted)
 		wanted |= LOOP_READ;
@@ -181,9 +183,20 @@ static bool make_room(struct http_connection *connection, size_t size)
 	return true;
 }
 
-/* The head is there. True: the body, too, and so the request was answered. */
+static void finish_request(struct http_connection *connection, struct http_answer *answer)
+{
+	const struct http_request *request = &connection->parser.request;
+	size_t len = request->head_len + request->body_len;
+
+	send_answer(connection, request, answer);
+	if (connection->state == HTTP_READING)
+		begin_next(connection, len);
+}
+
+/* The head is there. True: the body, too, and so the request was served. */
 static bool serve(struct http_connection *connection)
 {
+	static uint64_t exchanges;
 	const struct http_request *request = &connection->parser.request;
 	size_t len = request->head_len + request->body_len;
 	struct http_answer answer = {.status = 0};
@@ -198,11 +211,14 @@ static bool serve(struct http_connection *connection)
 	}
 	if (connection->in_len < len)
 		return false;
-	connection->service->serve(connection->service->opaque, request,
+	connection->deadline = 0;
+	connection->exchange = ++exchanges;
+	connection->service->serve(connection->service->opaque, connection->exchange, request,
 				   connection->in + request->head_len, &answer);
-	send_answer(connection, request, &answer);
-	if (connection->state == HTTP_READING)
-		begin_next(connection, len);
+	if (answer.status)
+		finish_request(connection, &answer);
+	else
+		connection->state = HTTP_WAITING;
 	return true;
 }
 
@@ -272,13 +288,25 @@ static bool read_requests(struct http_connection *connection)
 
 bool http_connection_run(struct http_connection *connection)
 {
+	bool had_to_write = connection->out.len;
 	bool alive = flush(connection);
+
+	/* Of a client that waits nothing is awaited but its end. */
+	if (connection->state == HTTP_WAITING)
+		return alive && had_to_write;
 
 	if (alive && connection->state != HTTP_READING)
 		alive = drop_input(connection);
 	else if (alive && !connection->out.len)
 		alive = read_requests(connection);
 	return alive && (connection->state != HTTP_STREAMING || run_stream(connection));
+}
+
+bool http_connection_answer(struct http_connection *connection, struct http_answer *answer)
+{
+	connection->state = HTTP_READING;
+	finish_request(connection, answer);
+	return !connection->out.failed && http_connection_run(connection);
 }
 
 bool http_connection_expire(struct http_connection *connection)

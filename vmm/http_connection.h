@@ -16,6 +16,7 @@
 enum http_state {
 	HTTP_FREE,
 	HTTP_READING,   /* a request, or between two */
+	HTTP_WAITING,   /* the answer comes later */
 	HTTP_STREAMING, /* an answer that goes on until one of both has enough */
 	HTTP_LINGERING, /* all is said; what the client still sends is dropped */
 };
@@ -28,6 +29,7 @@ struct http_connection {
 	size_t in_len, in_size;
 	struct http_parser parser;
 	bool continue_sent;     /* to this request */
+	uint64_t exchange;      /* number of this request, never used twice */
 	struct text out;        /* of which `sent` bytes are gone */
 	size_t sent;
 	bool last;              /* linger once `out` is gone */
@@ -44,13 +46,16 @@ bool http_connection_open(struct http_connection *connection, int fd,
 /* Goes on, as far as it can without a wait. False: it is over, close it. */
 bool http_connection_run(struct http_connection *connection);
 
+/* What its request waits for has come. False: it is over. */
+bool http_connection_answer(struct http_connection *connection, struct http_answer *answer);
+
 /* Its deadline has come. False: it is over. */
 bool http_connection_expire(struct http_connection *connection);
 
 /* Refuses what it would ask, and ends. False: it is over. */
 bool http_connection_refuse(struct http_connection *connection, unsigned int status);
 
-/* What its descriptor is to be awaited for: LOOP_*. */
+/* What its descriptor is to be awaited for: LOOP_*, or nothing but the end of its client. */
 unsigned int http_connection_wants(const struct http_connection *connection);
 
 /* Ends a stream as it should end, as far as the reader takes it. */

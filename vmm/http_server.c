@@ -119,6 +119,8 @@ static bool is_idle(const struct http_connection *connection)
 	switch (connection->state) {
 	case HTTP_READING:
 		return !connection->in_len && !connection->out.len;
+	case HTTP_WAITING:
+		return false;
 	case HTTP_STREAMING:
 		return connection->out.len;
 	default:
@@ -233,6 +235,18 @@ struct http_server *http_server_create(struct loop *loop, int fd,
 	return server;
 }
 
+void http_server_answer(struct http_server *server, uint64_t exchange, struct http_answer *answer)
+{
+	for (unsigned int i = 0; i < HTTP_CONNECTIONS_MAX; i++) {
+		struct http_connection *connection = &server->connection[i];
+
+		if (connection->state == HTTP_WAITING && connection->exchange == exchange)
+			settle(server, connection, http_connection_answer(connection, answer));
+	}
+	text_finish(&answer->body); /* of one that has nobody to go to */
+	arm_timer(server);
+}
+
 void http_server_feed(struct http_server *server)
 {
 	for (unsigned int i = 0; i < HTTP_CONNECTIONS_MAX; i++) {
@@ -251,7 +265,7 @@ void http_server_stop(struct http_server *server)
 	for (unsigned int i = 0; i < HTTP_CONNECTIONS_MAX; i++) {
 		struct http_connection *connection = &server->connection[i];
 
-		if (connection->state == HTTP_READING || connection->state == HTTP_LINGERING)
+		if (connection->state != HTTP_FREE && connection->state != HTTP_STREAMING)
 			end(server, connection);
 	}
 	arm_timer(server);

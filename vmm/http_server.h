@@ -23,7 +23,7 @@ struct http_stream {
 	uint64_t position[2]; /* the reader's own */
 };
 
-/* All zero is an answer without a body. */
+/* All zero is an answer that comes later. */
 struct http_answer {
 	unsigned int status;
 	const char *type;          /* of the body; NULL: none */
@@ -32,11 +32,12 @@ struct http_answer {
 	struct http_stream stream; /* goes on after `body` where it has `read` */
 };
 
-/* Answers one request; `body` has request->body_len bytes. */
 struct http_service {
 	void *opaque;
-	void (*serve)(void *opaque, const struct http_request *request, const char *body,
-		      struct http_answer *ret_answer);
+	/* Answers one request; `body` has request->body_len bytes. One that is not answered at once
+	 * is answered by http_server_answer(), with the number `exchange`. */
+	void (*serve)(void *opaque, uint64_t exchange, const struct http_request *request,
+		      const char *body, struct http_answer *ret_answer);
 	/* The answer to what was refused before it got there (http_parse(), 408, 503). */
 	void (*refuse)(void *opaque, unsigned int status, struct http_answer *ret_answer);
 };
@@ -45,6 +46,10 @@ struct http_service {
  * memory or descriptors. */
 struct http_server *http_server_create(struct loop *loop, int fd,
 				       const struct http_service *service);
+
+/* The answer of an exchange that still waits for it; its client may be gone by now. The server
+ * frees the body. */
+void http_server_answer(struct http_server *server, uint64_t exchange, struct http_answer *answer);
 
 /* There may be news for the streams. */
 void http_server_feed(struct http_server *server);

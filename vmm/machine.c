@@ -325,12 +325,24 @@ static int watch(struct machine *m)
 	return error;
 }
 
+static int on_add_device(void *opaque, const struct vfio_slot_config *config, const char *id,
+			 api_device_added done, void *done_opaque, char *ret_why, size_t why_size)
+{
+	return machine_add_device(opaque, config, id, done, done_opaque, ret_why, why_size);
+}
+
+static int on_remove_device(void *opaque, const char *id, char *ret_why, size_t why_size)
+{
+	return machine_remove_device(opaque, id, ret_why, why_size);
+}
+
 /* Before any device is touched: its path may be taken. It answers once the loop runs. */
 static int create_api(struct machine *m, char *why, size_t why_size)
 {
 	const struct api_machine machine = {
 		.opaque = m, .options = m->options, .slot = on_slot_asked,
-		.power_button = on_power_button, .reboot = on_reboot_asked, .shutdown = on_quit};
+		.power_button = on_power_button, .reboot = on_reboot_asked, .shutdown = on_quit,
+		.add_device = on_add_device, .remove_device = on_remove_device};
 
 	m->notify = notify_create(m->loop);
 	if (!m->options->api)

@@ -18,6 +18,7 @@
 #define INPUT_MAX 20000U
 
 static unsigned int served, answered, refused;
+static uint64_t last_exchange;
 static const char *sent;
 static size_t sent_len;
 
@@ -72,15 +73,19 @@ static size_t no_more(struct http_stream *stream, char *ret_bytes, size_t size)
 	return len;
 }
 
-static void serve(void *opaque, const struct http_request *request, const char *body,
-		  struct http_answer *ret_answer)
+static void serve(void *opaque, uint64_t exchange, const struct http_request *request,
+		  const char *body, struct http_answer *ret_answer)
 {
 	(void)opaque;
+	fuzz_must(exchange > last_exchange, "a number that was used before");
+	last_exchange = exchange;
 	served++;
 	fuzz_must(memmem(sent, sent_len, request->path, request->path_len) != NULL,
 		  "a path that was not sent");
 	fuzz_must(!request->body_len || memmem(sent, sent_len, body, request->body_len),
 		  "a body that was not sent");
+	if (http_query_has(request, "later", "1"))
+		return;
 	ret_answer->status = 200;
 	ret_answer->type = "text/plain";
 	text_add(&ret_answer->body, "%.*s", (int)request->path_len, request->path);
@@ -94,6 +99,19 @@ static void refuse(void *opaque, unsigned int status, struct http_answer *ret_an
 	refused++;
 	ret_answer->status = status;
 	ret_answer->type = "text/plain";
+}
+
+/* The answers of requests that wait for them. False: it is over. */
+static bool answer_late(struct http_connection *connection)
+{
+	bool alive = true;
+
+	while (alive && connection->state == HTTP_WAITING) {
+		struct http_answer answer = {.status = 204};
+
+		alive = http_connection_answer(connection, &answer);
+	}
+	return alive;
 }
 
 /* Answers begin so; bodies of ours do not hold it, for a path holds no blank. */
@@ -128,8 +146,8 @@ static void try_connection(const char *bytes, size_t len, size_t step)
 			break;
 		alive = http_connection_run(&connection);
 		hear(pair[1]);
-		if (alive)
-			alive = http_connection_run(&connection);
+		alive = alive && answer_late(&connection) && http_connection_run(&connection) &&
+			answer_late(&connection);
 	}
 	hear(pair[1]);
 	fuzz_must(refused <= 1, "a connection that was refused twice");
@@ -159,6 +177,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 		"\x01" "HEAD / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 		"GET / HTTP/1.1\r\n\r\n",
 		"\x20" "GET /e?follow=1 HTTP/1.1\r\nHost: x\r\n\r\nmore",
+		"\x09" "PUT /a?later=1 HTTP/1.1\r\nHost: x\r\n\r\nGET /?later=1 HTTP/1.0\r\n\r\n",
 		"\x20" "PUT / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
 	};
 

@@ -1,6 +1,7 @@
 /*
- * The input is what a person writes: the first byte says whether --gpu, the file of --quirks, or a
- * file that the program itself keeps (a verdict, a record of bind), the others are the text.
+ * The input is what a person writes: the first byte says whether --gpu, the file of --quirks, a file
+ * that the program itself keeps (a verdict, a record of bind), or the body of a request to the
+ * control socket; the others are the text.
  */
 #include <errno.h>
 #include <limits.h>
@@ -15,6 +16,7 @@
 #include "vfio/quirks.h"
 #include "vfio/verdict.h"
 #include "vfio/vfio.h"
+#include "vmm/api_body.h"
 #include "vmm/base/bits.h"
 
 #define TEXT_MAX 4096U
@@ -120,6 +122,23 @@ static void try_record(const char *text, size_t size)
 			  "a name that is none");
 }
 
+static void try_body(const char *text, size_t size)
+{
+	struct vfio_slot_config config = {.bdf = ""};
+	char id[API_ID_SIZE], why[512] = "";
+
+	if (api_body_add(text, size, &config, id, why, sizeof(why)))
+		fuzz_must(*why != '\0', "a refusal without a sentence");
+	else
+		fuzz_must(memchr(id, 0, sizeof(id)) &&
+			  (config.bdf[0] != 0) != (config.socket[0] != 0), "neither of both");
+	*why = '\0';
+	if (api_body_remove(text, size, id, why, sizeof(why)))
+		fuzz_must(*why != '\0', "a refusal without a sentence");
+	else
+		fuzz_must(*id && memchr(id, 0, sizeof(id)), "no id");
+}
+
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
 	static const char *const seeds[] = {
@@ -134,6 +153,8 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 		    "\"median\":2,\"p95\":3,\"max\":4},\"wake_us\":{\"min\":1,\"median\":2,"
 		    "\"p95\":3,\"max\":4}}",
 		"3" "{\"driver\":\"nouveau\",\"override\":\"\"}",
+		"4" "{\"path\":\"/sys/bus/pci/devices/0000:01:00.0\",\"id\":\"a\\u00e9\"}",
+		"4" "{\"gpu\":\"vfio-user:/run/a,power=off\"}",
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(seeds); i++) {
@@ -153,7 +174,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (!size || size > TEXT_MAX)
 		return 0;
 	memcpy(text, data + 1, size - 1);
-	switch (data[0] & 3) {
+	switch ((uint8_t)(data[0] - '0') % 5) {
 	case 0:
 		try_slot(text);
 		break;
@@ -163,8 +184,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	case 2:
 		try_verdict(text, size - 1);
 		break;
-	default:
+	case 3:
 		try_record(text, size - 1);
+		break;
+	default:
+		try_body(text, size - 1);
 	}
 	return 0;
 }

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -32,12 +33,21 @@ static struct {
 	struct loop *loop;
 	struct api *api;
 	struct options options;
-	unsigned int slots, presses, reboots, shutdowns;
+	unsigned int slots, presses, reboots, shutdowns, removals;
+	api_device_added added; /* of the device that is being added */
+	void *added_opaque;
+	int added_fd;           /* eventfd: it is in its slot, or (2) it failed */
 	char path[64];
 	const char *wrong; /* what the client found, for the test's own thread to say */
 } fixture;
 
 /* --- the machine --- */
+
+static void must(bool good, const char *what)
+{
+	if (!good && !fixture.wrong)
+		fixture.wrong = what;
+}
 
 static bool on_slot(void *opaque, unsigned int index, struct vfio_slot_status *ret_status)
 {
@@ -74,6 +84,43 @@ static void on_shutdown(void *opaque)
 {
 	(void)opaque;
 	fixture.shutdowns++;
+}
+
+/* A device takes until the client says so; "busy" is refused at once. */
+static int on_add_device(void *opaque, const struct vfio_slot_config *config, const char *id,
+			 api_device_added done, void *done_opaque, char *ret_why, size_t why_size)
+{
+	(void)opaque;
+	if (id && !strcmp(id, "busy")) {
+		snprintf(ret_why, why_size, "the name busy is in use");
+		return -EEXIST;
+	}
+	must(!strcmp(config->bdf, "0000:02:00.0"), "another device");
+	fixture.added = done;
+	fixture.added_opaque = done_opaque;
+	return 0;
+}
+
+static void on_added_signal(void *opaque, int fd)
+{
+	uint64_t count;
+
+	(void)opaque;
+	if (read(fd, &count, sizeof(count)) == sizeof(count) && count == 1)
+		fixture.added(fixture.added_opaque, 0, NULL, "gpu1", "0000:05:00.0");
+	else
+		fixture.added(fixture.added_opaque, -EINVAL, "bound to nouveau", NULL, NULL);
+}
+
+static int on_remove_device(void *opaque, const char *id, char *ret_why, size_t why_size)
+{
+	(void)opaque;
+	if (!strcmp(id, "gpu0")) {
+		fixture.removals++;
+		return 0;
+	}
+	snprintf(ret_why, why_size, "no device named %s; there are gpu0", id);
+	return -ENOENT;
 }
 
 /* --- the client --- */
@@ -115,12 +162,6 @@ static const char *hear(int fd, const char *end)
 	return text;
 }
 
-static void must(bool good, const char *what)
-{
-	if (!good && !fixture.wrong)
-		fixture.wrong = what;
-}
-
 static const char *ask_once(const char *request)
 {
 	int fd = connect_client();
@@ -158,7 +199,8 @@ static int begin(void **state)
 {
 	const struct api_machine machine = {
 		.options = &fixture.options, .slot = on_slot, .power_button = on_button,
-		.reboot = on_reboot, .shutdown = on_shutdown};
+		.reboot = on_reboot, .shutdown = on_shutdown, .add_device = on_add_device,
+		.remove_device = on_remove_device};
 	char why[256] = "";
 
 	(void)state;
@@ -169,6 +211,8 @@ static int begin(void **state)
 	fixture.loop = loop_create();
 	snprintf(fixture.path, sizeof(fixture.path), "/tmp/minivmm-api-%d", (int)getpid());
 	events_open(NULL);
+	fixture.added_fd = eventfd(0, EFD_CLOEXEC);
+	loop_add(fixture.loop, fixture.added_fd, on_added_signal, NULL);
 	return api_create(fixture.loop, fixture.path, &machine, &fixture.api, why, sizeof(why));
 }
 
@@ -178,6 +222,7 @@ static int end(void **state)
 	api_stop(fixture.api);
 	api_destroy(fixture.api);
 	loop_destroy(fixture.loop);
+	close(fixture.added_fd);
 	return access(fixture.path, F_OK) ? 0 : -1;
 }
 
@@ -346,6 +391,95 @@ static void test_api_bounds_connections(void **state)
 	serve(crowd);
 }
 
+/* --- devices --- */
+
+#define ADD "PUT /api/v1/vm.add-device HTTP/1.1\r\n" HOST "Content-Length: 24\r\n"
+#define BODY "\r\n{\"gpu\":\"0000:02:00.0\"  }"
+
+static void settle_device(uint64_t how)
+{
+	if (write(fixture.added_fd, &how, sizeof(how)) != sizeof(how))
+		fixture.wrong = "no signal";
+}
+
+static void add_devices(void)
+{
+	int fd = connect_client(), gone = connect_client();
+
+	/* The answer comes when the device is there; what was sent after the request, after it. */
+	say(fd, ADD BODY "GET /api/v1/vmm.ping HTTP/1.1\r\n" HOST "\r\n");
+	must(strstr(ask_once("GET / HTTP/1.0\r\n\r\n"), "404 "), "the others wait");
+	settle_device(1);
+	must(strstr(hear(fd, "[]}"), "{\"id\":\"gpu1\",\"bdf\":\"0000:05:00.0\"}HTTP/1.1 200 OK"),
+	     "no device");
+	say(fd, ADD "Connection: close\r\n" BODY);
+	must(strstr(ask_once("GET / HTTP/1.0\r\n\r\n"), "404 "), "the others wait");
+	settle_device(2);
+	must(strstr(hear(fd, NULL), "\r\n\r\n[\"bound to nouveau\"]"), "no refusal");
+	/* Whoever asked may be gone by then. */
+	say(gone, ADD BODY);
+	must(strstr(ask_once("GET / HTTP/1.0\r\n\r\n"), "404 "), "the others wait");
+	close(gone);
+	must(strstr(ask_once("GET / HTTP/1.0\r\n\r\n"), "404 "), "the others wait");
+	settle_device(1);
+	must(strstr(ask_once("GET / HTTP/1.0\r\n\r\n"), "404 "), "the others wait");
+	close(fd);
+}
+
+static void test_api_adds_devices(void **state)
+{
+	(void)state;
+	serve(add_devices);
+}
+
+static void ask_for_devices(void)
+{
+	static const struct {
+		const char *path, *body, *expected[2];
+	} cases[] = {
+		{"add", "", {"400 ", "the body is no JSON object"}},
+		{"add", "[]", {"400 ", "no JSON object"}},
+		{"add", "{\"gpu\":\"02:00.0\"", {"400 ", "no JSON object"}},
+		{"add", "{}", {"400 ", "either path or gpu"}},
+		{"add", "{\"gpu\":\"02:00.0\",\"path\":\"/a\"}", {"400 ", "either path or gpu"}},
+		{"add", "{\"gpu\":2}", {"400 ", "gpu is no string of 1 to 511 bytes"}},
+		{"add", "{\"gpu\":\"\"}", {"400 ", "gpu is no string"}},
+		{"add", "{\"gpu\":\"zz\"}", {"400 ", "lspci"}},
+		{"add", "{\"path\":\"0000:02:00.0\"}", {"400 ", "not that of a PCI device"}},
+		{"add", "{\"path\":\"/sys/bus/pci/devices/x\"}", {"400 ", "lspci"}},
+		{"add", "{\"path\":\"/a/02:00.0,power=off\"}",
+		 {"400 ", "not that of a PCI device"}},
+		{"add", "{\"path\":\"/vfio-user:s\"}", {"400 ", "not that of a PCI device"}},
+		{"add", "{\"gpu\":\"02:00.0\",\"id\":\"0123456789012345678901234567890X\"}",
+		 {"400 ", "id is no string of 1 to 31 bytes"}},
+		{"add", "{\"path\":\"/sys/bus/pci/devices/0000:02:00.0/\",\"id\":\"busy\"}",
+		 {"409 Conflict", "[\"the name busy is in use\"]"}},
+		{"remove", "{}", {"400 ", "has to have id"}},
+		{"remove", "{\"id\":\"gpu7\"}",
+		 {"404 ", "[\"no device named gpu7; there are gpu0\"]"}},
+		{"remove", "{\"id\":\"gpu0\"}", {"204 "}},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		char request[512];
+		const char *answer;
+
+		snprintf(request, sizeof(request), "PUT /api/v1/vm.%s-device HTTP/1.1\r\n" HOST
+			 "Connection: close\r\nContent-Length: %zu\r\n\r\n%s", cases[i].path,
+			 strlen(cases[i].body), cases[i].body);
+		answer = ask_once(request);
+		for (size_t k = 0; k < 2 && cases[i].expected[k]; k++)
+			must(strstr(answer, cases[i].expected[k]), cases[i].body);
+	}
+}
+
+static void test_api_refuses_devices(void **state)
+{
+	(void)state;
+	serve(ask_for_devices);
+	assert_int_equal(fixture.removals, 1);
+}
+
 /* --- events --- */
 
 static void emit(unsigned int count, const char *detail)
@@ -462,6 +596,8 @@ int main(void)
 		CASE(takes_bodies),
 		CASE(refuses_garbage),
 		CASE(bounds_connections),
+		CASE(adds_devices),
+		CASE(refuses_devices),
 		CASE(streams_events),
 		CASE(waits_for_no_reader),
 		CASE(ends_streams),
