@@ -62,19 +62,42 @@ static char read_char(void)
 	return (char)inb(COM1);
 }
 
-bool model_ask_for(const char *command, char *answer, size_t size)
+/* A request to with-model: who is to answer it, what, and the answer without its newline. Returns
+ * its length. */
+static size_t ask(const char *whom, const char *what, char *answer, size_t size)
 {
 	size_t len = 0;
 	char c;
 
-	print("model: ");
-	print(command);
+	print(whom);
+	print(what);
 	print("\n");
 	while ((c = read_char()) != '\n')
 		if (len + 1 < size)
 			answer[len++] = c;
 	answer[len] = 0;
-	return len >= 2 && !memcmp(answer, "ok", 2);
+	return len;
+}
+
+bool model_ask_for(const char *command, char *answer, size_t size)
+{
+	return ask("model: ", command, answer, size) >= 2 && !memcmp(answer, "ok", 2);
+}
+
+unsigned int api_ask(const char *request, char *body, size_t size)
+{
+	static char answer[ANSWER_MAX];
+	unsigned int status = 0;
+	size_t at = 0, len = 0;
+
+	ask("api: ", request, answer, sizeof(answer));
+	for (; answer[at] >= '0' && answer[at] <= '9'; at++)
+		status = status * 10 + (unsigned int)(answer[at] - '0');
+	at += answer[at] == ' ';
+	for (; answer[at] && len + 1 < size; at++)
+		body[len++] = answer[at];
+	body[len] = 0;
+	return status;
 }
 
 bool model_ask(const char *command)

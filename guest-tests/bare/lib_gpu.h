@@ -68,6 +68,13 @@ void gpu_ring_init(const struct gpu *gpu, const struct gpu_command *ring, uint32
 bool model_ask(const char *command);
 /* The same, with the answer's first `size` - 1 bytes, without the newline. */
 bool model_ask_for(const char *command, char *answer, size_t size);
+/*
+ * One request to the VMM's control socket, "METHOD PATH [BODY]", in which "$SLOT" stands for the
+ * model's path. Returns the answer's status, 0 when there was none, with the first `size` - 1 bytes
+ * of its body.
+ */
+unsigned int api_ask(const char *request, char *body, size_t size);
+
 /* A number of function `fn` in the model's status, which does not touch the device; -1: no such
  * key. Booleans are 0 and 1. */
 long model_status(unsigned int fn, const char *key);

@@ -23,7 +23,7 @@
 
 /* --- PCI --- */
 
-static void find_functions(struct slot *slot)
+void slot_find_functions(struct slot *slot)
 {
 	unsigned int bus = pci_read(slot->port, PCI_SECONDARY_BUS, 1);
 
@@ -38,7 +38,7 @@ static void find_functions(struct slot *slot)
 	}
 }
 
-void slot_find(struct slot *slot)
+static void find(struct slot *slot, bool any)
 {
 	memset(slot, 0, sizeof(*slot));
 	for (unsigned int dev = 0; dev < DEVICES; dev++) {
@@ -47,14 +47,25 @@ void slot_find(struct slot *slot)
 		    (pci_read(slot->port, PCI_HEADER_TYPE, 1) & HEADER_TYPE_MASK) !=
 			    PCI_HEADER_TYPE_BRIDGE)
 			continue;
-		find_functions(slot);
+		slot_find_functions(slot);
 		slot->port_pm = pci_cap(slot->port, PCI_CAP_ID_PM);
 		slot->port_exp = pci_cap(slot->port, PCI_CAP_ID_EXP);
-		if (slot->fn[0])
+		if (any || slot->fn[0])
 			return;
 	}
-	report("there is a root port with a function below it", false);
+	report(any ? "there is a root port" : "there is a root port with a function below it",
+	       false);
 	finish();
+}
+
+void slot_find(struct slot *slot)
+{
+	find(slot, false);
+}
+
+void slot_find_port(struct slot *slot)
+{
+	find(slot, true);
 }
 
 /* --- ACPI: the bytes are walked from one known construct to the next --- */

@@ -27,6 +27,12 @@ struct slot {
  * when there is none. */
 void slot_find(struct slot *slot);
 
+/* Likewise with the first root port, whatever is below it. */
+void slot_find_port(struct slot *slot);
+
+/* Looks again what is below slot->port. */
+void slot_find_functions(struct slot *slot);
+
 /* Finds the controller of slot->port. False: ACPI has none. */
 bool slot_find_controller(struct slot *slot);
 

@@ -76,7 +76,9 @@ static int expand(const struct rig *rig, const char *text, char *out, size_t siz
 	size_t len = 0;
 
 	while (*text && len < size - 1) {
-		const char *value, *close = *text == '{' ? strchr(text, '}') : NULL;
+		/* JSON has braces, too, but no letter follows them. */
+		bool is_name = *text == '{' && isalpha((unsigned char)text[1]);
+		const char *value, *close = is_name ? strchr(text, '}') : NULL;
 
 		if (!close) {
 			out[len++] = *text++;

@@ -5,7 +5,9 @@
  * to DIR/model.log. The command starts when the model says "ready", with a pipe as standard input.
  * Its standard output is copied; a line "model: WORDS" of it is a request: WORDS go to the model's
  * control socket, and the one line of the answer goes to the command's standard input. So a guest
- * misbehaves the device from inside, in step, without a clock.
+ * misbehaves the device from inside, in step, without a clock. A line "api: METHOD PATH [BODY]" is
+ * a request to the command's own control socket DIR/api, answered by "STATUS BODY"; "$SLOT" in it
+ * is the model's path.
  *
  * Ends with the command's status, 128 + N when signal N ended it; 125 when the model could not be
  * started or did not live as long as the command, which is said on standard error.
@@ -24,11 +26,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "guest-tests/bare/host/api.h"
 #include "guest-tests/bare/host/child.h"
 
 #define LINE_MAX_LEN 2048
 #define ARGUMENTS_MAX 64
 #define REQUEST "model: "
+#define API_REQUEST "api: "
 #define STATUS_BROKEN CHILD_NOT_STARTED
 
 /* What the model prints, and where it is kept. */
@@ -36,7 +40,7 @@ struct output {
 	FILE *from, *log;
 };
 
-static char control_path[108];
+static char control_path[108], slot_path[108], api_path[108];
 static int control_fd = -1;
 static struct output model_output;
 
@@ -86,19 +90,20 @@ static void *copy_rest(void *opaque)
 
 static pid_t start_model(const char *dir, char **argv, int argc)
 {
-	char socket_path[108], log_path[4096], *all[ARGUMENTS_MAX + 6];
+	char log_path[4096], *all[ARGUMENTS_MAX + 6];
 	int out[2], n = 0;
 	pthread_t copier;
 	pid_t pid;
 
-	format_path(socket_path, sizeof(socket_path), dir, "slot");
+	format_path(slot_path, sizeof(slot_path), dir, "slot");
+	format_path(api_path, sizeof(api_path), dir, "api");
 	format_path(control_path, sizeof(control_path), dir, "control");
 	snprintf(log_path, sizeof(log_path), "%s/model.log", dir);
-	if (mkdir(socket_path, 0700) && errno != EEXIST)
-		broken(socket_path, strerror(errno));
+	if (mkdir(slot_path, 0700) && errno != EEXIST)
+		broken(slot_path, strerror(errno));
 	all[n++] = argv[0];
 	all[n++] = strdup("--socket");
-	all[n++] = socket_path;
+	all[n++] = slot_path;
 	all[n++] = strdup("--control");
 	all[n++] = control_path;
 	for (int i = 1; i < argc; i++)
@@ -185,13 +190,19 @@ static void write_all(int fd, const char *bytes, size_t len)
 static void serve(FILE *out, int in)
 {
 	char line[LINE_MAX_LEN], answer[LINE_MAX_LEN];
+	size_t len;
 
 	while (fgets(line, sizeof(line), out)) {
 		fputs(line, stdout);
 		fflush(stdout);
-		if (strncmp(line, REQUEST, strlen(REQUEST)))
+		if (!strncmp(line, REQUEST, strlen(REQUEST)))
+			len = ask(line + strlen(REQUEST), answer);
+		else if (!strncmp(line, API_REQUEST, strlen(API_REQUEST)))
+			len = api_ask(api_path, slot_path, line + strlen(API_REQUEST), answer,
+				      sizeof(answer));
+		else
 			continue;
-		write_all(in, answer, ask(line + strlen(REQUEST), answer));
+		write_all(in, answer, len);
 		printf("%s", answer);
 		fflush(stdout);
 	}
