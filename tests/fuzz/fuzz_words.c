@@ -1,6 +1,6 @@
 /*
- * The input is what a person writes: the first byte says whether --gpu, the file of --quirks, a file
- * that the program itself keeps (a verdict, a record of bind), or the body of a request to the
+ * The input is what a person writes: the first byte says whether --gpu, the file of --quirks, a
+ * file that the program itself keeps (a verdict, a record of bind), or the body of a request to the
  * control socket; the others are the text.
  */
 #include <errno.h>
