@@ -1,6 +1,6 @@
 /*
  * Waits for its power button, for tests/program/check-api: the fixed one of ACPI, whose press is an
- * SCI. Says "ready", then "press N" for each; only the host ends it.
+ * SCI. Says "ready", then "press N" for each. The host ends it; with off=1 the first press does.
  */
 #include "guest-tests/bare/lib_irq.h"
 
@@ -49,5 +49,7 @@ void test(void)
 		print("press ");
 		print_number(++told);
 		print("\n");
+		if (option("off") > 0)
+			acpi_power_off();
 	}
 }

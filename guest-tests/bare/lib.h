@@ -140,6 +140,14 @@ const struct acpi_header *acpi_find(const char *signature);
 uint32_t acpi_get32(const struct acpi_header *table, size_t off);
 uint64_t acpi_get64(const struct acpi_header *table, size_t off);
 
+#define SLP_TYP_SHIFT 10
+#define SLP_EN (1U << 13)
+
+/* SLP_TYP of S5, from \_S5 in the DSDT; -1: there is none. */
+int acpi_slp_typ_s5(void);
+/* Power-off as an operating system does it, which takes a while: the caller goes on. */
+void acpi_power_off(void);
+
 /* Offsets in the FADT: ACPI 6.3, 5.2.9 Fixed ACPI Description Table. */
 #define FADT_FACS 36
 #define FADT_DSDT 40

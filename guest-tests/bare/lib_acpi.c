@@ -53,6 +53,51 @@ const struct acpi_header *acpi_find(const char *signature)
 	return table;
 }
 
+/* --- power-off --- */
+
+/* AML: ACPI 6.3, 20.2.3 Data Objects Encoding, 20.2.5.4 Expression Opcodes Encoding. */
+#define AML_NAME 0x08
+#define AML_PACKAGE 0x12
+#define AML_BYTE_PREFIX 0x0a
+
+/* The first element of Name (_S5, Package () {...}); -1 when it is not found. */
+static int slp_typ(const struct acpi_header *dsdt)
+{
+	const uint8_t *aml = (const uint8_t *)dsdt;
+
+	for (uint32_t i = sizeof(*dsdt); i + 10 < dsdt->length; i++) {
+		const uint8_t *p = aml + i;
+
+		if (memcmp(p, "_S5_", 4) || (p[-1] != AML_NAME && p[-2] != AML_NAME) ||
+		    p[4] != AML_PACKAGE)
+			continue;
+		p += 5;
+		p += 1 + (*p >> 6); /* PkgLength */
+		p++;                /* NumElements */
+		return *p == AML_BYTE_PREFIX ? p[1] : *p; /* ZeroOp and OneOp are their values */
+	}
+	return -1;
+}
+
+int acpi_slp_typ_s5(void)
+{
+	const struct acpi_header *fadt = acpi_find("FACP");
+	uint64_t dsdt = acpi_get64(fadt, FADT_X_DSDT);
+
+	if (!dsdt)
+		dsdt = acpi_get32(fadt, FADT_DSDT);
+	return slp_typ((const struct acpi_header *)(uintptr_t)dsdt);
+}
+
+void acpi_power_off(void)
+{
+	uint16_t control = (uint16_t)acpi_get32(acpi_find("FACP"), FADT_PM1A_CNT);
+	unsigned int type = (unsigned int)acpi_slp_typ_s5() << SLP_TYP_SHIFT;
+
+	outw(control, (uint16_t)type);
+	outw(control, (uint16_t)(type | SLP_EN));
+}
+
 /* --- time --- */
 
 static uint32_t pm_timer(void)
