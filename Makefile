@@ -6,7 +6,10 @@ BUILD ?= build
 MAKEFLAGS += -j$(shell nproc) --no-print-directory
 CC_MUSL ?= musl-gcc
 CC_TEST ?= gcc
-VERSION := 0.1.0
+# The version and its date are said once, at the top of the changelog.
+CHANGELOG := packaging/debian/changelog
+VERSION := $(shell sed -nE '1s/.*\((.*)\).*/\1/p' $(CHANGELOG))
+RELEASED := $(shell date -d "$$(sed -nE '/^ -- /{s/.*>  //p;q}' $(CHANGELOG))" +%s)
 
 WARNINGS := -Wall -Wextra -Wshadow -Wvla -Wimplicit-fallthrough -Wmissing-prototypes \
 	-Wstrict-prototypes -Wcast-qual -Wwrite-strings -Wtype-limits -Werror
@@ -47,10 +50,11 @@ Q := @
 say = @echo
 endif
 
-all: minivmm
+all: minivmm man
 
 help:
-	@echo "make            build minivmm, one static binary"
+	@echo "make            build minivmm, one static binary, and its man pages"
+	@echo "make install    install them; PREFIX (/usr/local), DESTDIR; make uninstall"
 	@echo "make demo       let a guest's device sleep and wake in the rig; print the timeline, draw it"
 	@echo "make test       all tests: checks, unit, bare-metal guests on /dev/kvm, the rig"
 	@echo "make check      checks, unit tests, fuzzers, models only (minutes)"
@@ -80,7 +84,7 @@ $(OBJECTS): | $(PACKAGES_BUILD)
 $(PACKAGES_TEST) $(PACKAGES_RIG): | $(PACKAGES_BUILD)
 
 $(BUILD)/acpi/%.o $(BUILD)/vmm/base/%.o: CFLAGS_OWN += $(WARNINGS_PURE)
-$(BUILD)/%.o: %.c Makefile
+$(BUILD)/%.o: %.c Makefile $(CHANGELOG)
 	@mkdir -p $(@D)
 	$(say) "CC $@"
 	$(Q)$(CC_MUSL) $(CPPFLAGS_OWN) $(KERNEL_HEADERS) $(CFLAGS_OWN) $(CFLAGS_PRODUCT) $(CFLAGS) -c -o $@ $<
@@ -117,11 +121,11 @@ $(BUILD)/san/minivmm: $(SAN_OBJECTS)
 	$(say) "TEST $@"
 	$(Q)$(CC_TEST) $(SANITIZE) -o $@ $^ $(LIBFDT) -lpthread
 
-include guest-tests/bare/bare.mk
+include packaging/install.mk guest-tests/bare/bare.mk
 include guest-tests/model-gpu/model-gpu.mk tests/fuzz/fuzz.mk guest-tests/soak/soak.mk
 include guest-tests/rig/soak-rig.mk guest-tests/rig/iommufd.mk
 
-check: minivmm $(BUILD)/clang/minivmm unit-tests fuzz-programs model-gpu \
+check: all $(BUILD)/clang/minivmm unit-tests fuzz-programs model-gpu \
 	$(BUILD)/tests/program/check_ctl
 	scripts/run-tests check unit fuzz model
 
@@ -144,7 +148,7 @@ test-san: $(BUILD)/san/minivmm model-gpu bare-guests soak-guest
 test-rig: minivmm | $(PACKAGES_RIG)
 	scripts/run-tests rig $(SCENARIOS)
 
-test: minivmm $(BUILD)/clang/minivmm unit-tests fuzz-programs model-gpu bare-guests \
+test: all $(BUILD)/clang/minivmm unit-tests fuzz-programs model-gpu bare-guests \
 	soak-guest $(PROGRAM_TESTS) | $(PACKAGES_RIG)
 	scripts/run-tests check unit fuzz model bare rig
 
