@@ -26,7 +26,8 @@ CFLAGS_OWN := -std=c11 $(WARNINGS) -fno-common -ffunction-sections -fdata-sectio
 # Nothing unwinds a stack at run time; debuggers have tables of their own, which strip removes.
 # The binary is static and has a fixed address, so its code need not be independent of it.
 CFLAGS_PRODUCT := -fno-asynchronous-unwind-tables -fno-pie
-LDFLAGS_OWN := -static -Wl,--gc-sections
+# The build ID joins a stripped program and its symbols (the package minivmm-dbgsym).
+LDFLAGS_OWN := -static -Wl,--gc-sections -Wl,--build-id
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=undefined
 
 SOURCES := $(sort $(wildcard vmm/base/*.c vmm/*.c devices/*.c vfio/*.c acpi/*.c tools/*.c))
@@ -55,11 +56,13 @@ all: minivmm man
 help:
 	@echo "make            build minivmm, one static binary, and its man pages"
 	@echo "make install    install them; PREFIX (/usr/local), DESTDIR; make uninstall"
+	@echo "make deb        build the Debian package"
 	@echo "make demo       let a guest's device sleep and wake in the rig; print the timeline, draw it"
 	@echo "make test       all tests: checks, unit, bare-metal guests on /dev/kvm, the rig"
 	@echo "make check      checks, unit tests, fuzzers, models only (minutes)"
 	@echo "make test-bare  bare-metal guests on /dev/kvm and the fault matrix only"
 	@echo "make test-rig   the rig's scenarios only; SCENARIOS=\"a b\" chooses"
+	@echo "make check-deb  the package only, in a fresh Debian"
 	@echo "make test-san   those and a soak, all under ASan and UBSan"
 	@echo "make soak CYCLES=N      sleeps and wakes of the model GPU, with random faults"
 	@echo "make soak-san CYCLES=N  the same, all under ASan and UBSan"
@@ -76,12 +79,13 @@ minivmm: $(OBJECTS)
 PACKAGES_BUILD := $(BUILD)/.packages-build
 PACKAGES_TEST := $(BUILD)/.packages-test
 PACKAGES_RIG := $(BUILD)/.packages-rig
+PACKAGES_PACKAGE := $(BUILD)/.packages-package
 $(BUILD)/.packages-%: scripts/packages scripts/install-packages
 	@mkdir -p $(@D)
 	scripts/install-packages $*
 	@touch $@
 $(OBJECTS): | $(PACKAGES_BUILD)
-$(PACKAGES_TEST) $(PACKAGES_RIG): | $(PACKAGES_BUILD)
+$(PACKAGES_TEST) $(PACKAGES_RIG) $(PACKAGES_PACKAGE): | $(PACKAGES_BUILD)
 
 $(BUILD)/acpi/%.o $(BUILD)/vmm/base/%.o: CFLAGS_OWN += $(WARNINGS_PURE)
 $(BUILD)/%.o: %.c Makefile $(CHANGELOG)
@@ -149,8 +153,8 @@ test-rig: minivmm | $(PACKAGES_RIG)
 	scripts/run-tests rig $(SCENARIOS)
 
 test: all $(BUILD)/clang/minivmm unit-tests fuzz-programs model-gpu bare-guests \
-	soak-guest $(PROGRAM_TESTS) | $(PACKAGES_RIG)
-	scripts/run-tests check unit fuzz model bare rig
+	soak-guest $(PROGRAM_TESTS) $(DEB) | $(PACKAGES_RIG)
+	scripts/run-tests check unit fuzz model bare deb rig
 
 demo: minivmm | $(PACKAGES_RIG)
 	guest-tests/rig/demo

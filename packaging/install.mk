@@ -1,4 +1,4 @@
-# make man, install, uninstall. Read by the Makefile.
+# make man, install, uninstall, deb. Read by the Makefile.
 #
 # Nothing is built by `make install`: it is run by root, with perhaps another environment, and what
 # was tested is what gets installed. DESTDIR goes before every path; nothing is written outside it.
@@ -63,4 +63,18 @@ uninstall:
 	$(Q)$(each_installed); rm -f "$$3"; done
 	$(Q)rmdir "$(DESTDIR)$(DOCDIR)/examples" "$(DESTDIR)$(DOCDIR)" 2>/dev/null || true
 
-.PHONY: man install uninstall
+# The package is built by Debian's own tools from a copy of the sources, with packaging/debian as
+# the directory debian/ that they look for.
+DEB_ARCH := amd64
+DEB := $(BUILD)/deb/minivmm_$(VERSION)_$(DEB_ARCH).deb
+DEB_INPUTS = $(SOURCES) $(wildcard */*.h */*/*.h packaging/* packaging/debian/* docs/*.md configs/*) \
+	$(MAN_SOURCES) Makefile README.md scripts/packages
+$(DEB): $(DEB_INPUTS) | $(PACKAGES_BUILD) $(PACKAGES_PACKAGE)
+	$(say) "DEB $@"
+	$(Q)packaging/build-deb $(@D) $(VERSION)
+deb: $(DEB)
+
+check-deb: $(DEB) $(BUILD)/guest-tests/bare/hello.elf $(BUILD)/guest-tests/bare/poweroff.elf
+	scripts/run-tests deb
+
+.PHONY: man install uninstall deb check-deb
