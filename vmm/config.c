@@ -110,16 +110,12 @@ static int add_u32(const struct reader *reader, const struct config_property *pr
 static int add_string(const struct reader *reader, const struct config_property *property,
 		      const struct value *value, struct text *text)
 {
-	size_t prefix = strlen(CONFIG_SOCKET_PREFIX);
+	size_t prefix = strlen(CONFIG_SOCKET_PREFIX), before = text->len;
 	const char *string = value->bytes;
 
 	if (!is_string(value))
 		return refuse(reader, AT_NODE "property \"%s\" should be one string, as in "
 			      "%s = \"...\";", NODE(reader), property->name, property->name);
-	/* In the option's value a comma would begin the next key. */
-	if (reader->node->list && strchr(string, ','))
-		return refuse(reader, AT_NODE "property \"%s\" has a comma, and a value of --%s "
-			      "cannot", NODE(reader), property->name, reader->node->list);
 	if (property->type == CONFIG_PATH && !*string)
 		return refuse(reader, AT_NODE "property \"%s\" is empty and should be a path",
 			      NODE(reader), property->name);
@@ -131,6 +127,11 @@ static int add_string(const struct reader *reader, const struct config_property 
 	} else {
 		text_add(text, "%s", string);
 	}
+	/* In the option's value a comma, also one of the folder, would begin the next key. */
+	if (reader->node->list && !text->failed && strchr(text->bytes + before, ','))
+		return refuse(reader, AT_NODE "property \"%s\" has a comma%s, and a value of --%s "
+			      "cannot", NODE(reader), property->name,
+			      strchr(string, ',') ? "" : " in its folder", reader->node->list);
 	return 0;
 }
 

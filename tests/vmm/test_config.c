@@ -203,6 +203,24 @@ static void test_config_refuses_with_node_and_property(void **state)
 	}
 }
 
+/* A folder is no more trusted than what is in the file: "gpu,power=off" would be read as a key. */
+static void test_config_folder_with_a_comma(void **state)
+{
+	static const struct fake_property rows[] = {
+		COMPATIBLE, {"gpu-0", "slot", FAKE_STRING("vfio-user:/run/a")},
+		{"gpu-1", "slot", FAKE_STRING("vfio-user:b")}, {NULL, NULL, NULL, 0}};
+	struct fake_config config;
+	struct options options = {.memory = GIB, .cpus = 1};
+	char why[512] = "";
+
+	(void)state;
+	fake_config_create(&config, rows);
+	assert_true(config_apply(config.bytes, config.size, "x,min-sleep=5,y/machine.dtb", &options,
+				 why, sizeof(why)) < 0);
+	assert_non_null(strstr(why, "/gpu-1: property \"slot\" has a comma in its folder"));
+	options_finish(&options);
+}
+
 static void test_config_has_a_limit_of_slots(void **state)
 {
 	struct fake_property rows[SLOT_MAX + 3] = {COMPATIBLE};
@@ -420,6 +438,7 @@ int main(void)
 		cmocka_unit_test(test_config_everything),
 		cmocka_unit_test(test_config_paths_are_relative_to_it),
 		cmocka_unit_test(test_config_refuses_with_node_and_property),
+		cmocka_unit_test(test_config_folder_with_a_comma),
 		cmocka_unit_test(test_config_has_a_limit_of_slots),
 		cmocka_unit_test(test_config_truncated_anywhere),
 		cmocka_unit_test(test_config_with_any_bit_wrong),
