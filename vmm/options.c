@@ -50,7 +50,7 @@ static const char help[] =
 	"  --print-config            print the machine as device-tree source, and end\n"
 	"  --help, --version         print this text, or the version, and end\n"
 	"\n"
-	"Options without a value take back a config's with =off: --no-reboot=off.\n"
+	"A config's is taken back with =off (--no-reboot=off), or an empty text (--initrd \"\").\n"
 	"\n"
 	"Commands:\n"
 	"  bind BDF, unbind BDF      take a PCI slot from the host's drivers, give it back\n"

@@ -194,10 +194,10 @@ static int set_api(struct options *options, const char *path, struct why why)
 	size_t len = strlen(path);
 
 	options->api = path;
-	if (len && len < UNIX_SOCKET_PATH_SIZE)
+	if (len < UNIX_SOCKET_PATH_SIZE)
 		return 0;
-	snprintf(why.text, why.size, "--api %.20s%s: the path of a socket has 1 to %u bytes, not "
-		 "%zu", path, len > 20 ? "..." : "", UNIX_SOCKET_PATH_SIZE - 1, len);
+	snprintf(why.text, why.size, "--api %.20s...: the path of a socket has 1 to %u bytes, not "
+		 "%zu", path, UNIX_SOCKET_PATH_SIZE - 1, len);
 	return -EINVAL;
 }
 
@@ -251,6 +251,11 @@ int option_set(const struct option_spec *spec, struct options *options, const ch
 {
 	void *at = (char *)options + spec->off;
 
+	/* As if it had not been given, so that a config's can be taken away. */
+	if (spec->kind == OPTION_TEXT && !*value) {
+		*(const char **)at = NULL;
+		return 0;
+	}
 	if (spec->set)
 		return spec->set(options, value, why);
 	if (option_is_flag(spec))

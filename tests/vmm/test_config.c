@@ -97,7 +97,7 @@ static void test_config_paths_are_relative_to_it(void **state)
 	assert_int_equal(apply_rows(rows, &options, why, sizeof(why)), 0);
 	assert_string_equal(options.kernel, "a/k");
 	assert_string_equal(options.initrd, "a/../i");
-	assert_string_equal(options.append, "");
+	assert_null(options.append);
 	assert_string_equal(options.events, "-");
 	assert_string_equal(options.quirks, "/q");
 	assert_string_equal(options.slot[0].socket, "a/gpu.sock");

@@ -116,12 +116,30 @@ static void test_command_line_replaces_values(void **state)
 			       "--memory=64M"), 0);
 	assert_string_equal(options.kernel, "mine");
 	assert_string_equal(options.initrd, "/i");
-	assert_string_equal(options.append, "");
+	assert_null(options.append);
 	assert_int_equal(options.cpus, 5);
 	assert_int_equal(options.memory, 64 * MIB);
 	assert_int_equal(options.vfio_backend, VFIO_BACKEND_AUTO);
 	assert_false(options.no_reboot);
 	assert_true(options.debug_exit);
+	options_finish(&options);
+}
+
+static void test_command_line_takes_away(void **state)
+{
+	struct options options;
+	char why[512];
+
+	(void)state;
+	assert_int_equal(PARSE(&options, why, "--config", machine, "--initrd", "", "--events", "",
+			       "--quirks=", "--api="), 0);
+	assert_null(options.initrd);
+	assert_null(options.events);
+	assert_null(options.quirks);
+	assert_null(options.api);
+	options_finish(&options);
+	assert_true(PARSE(&options, why, "--config", machine, "--kernel", "") < 0);
+	assert_non_null(strstr(why, "no guest"));
 	options_finish(&options);
 }
 
@@ -307,6 +325,7 @@ static void test_printed_machine_is_the_same(void **state)
 	(void)state;
 	check_round_trip((const char *const[]){"--print-config", NULL});
 	check_round_trip((const char *const[]){"--config", machine, NULL});
+	check_round_trip((const char *const[]){"k", "--initrd", "", "--append", "", NULL});
 	check_round_trip((const char *const[]){
 		"--append", "a=\"b c\" \\ \x01\x7f\xc3\xa4\n9\tc",
 		"--initrd", "../a \"b\"", "--events", "-",
@@ -335,6 +354,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_config_stands_alone),
 		cmocka_unit_test(test_command_line_replaces_values),
+		cmocka_unit_test(test_command_line_takes_away),
 		cmocka_unit_test(test_command_line_replaces_a_slot),
 		cmocka_unit_test(test_command_line_replaces_once),
 		cmocka_unit_test(test_one_config_only),
