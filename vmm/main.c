@@ -22,8 +22,9 @@
 #define EXIT_USAGE 2
 #define WHY_SIZE 1024
 
-/* Before any thread exists: the signals that end the program are read from a descriptor by the main
- * loop, and a closed terminal or pipe is an error of write(), not a death. */
+/* Before any thread exists, but after dtc was waited for, which may hang: the signals that end the
+ * program are read from a descriptor by the main loop, and a closed terminal or pipe is an error of
+ * write(), not a death. */
 static void prepare_signals(void)
 {
 	sigset_t signals;
@@ -132,6 +133,8 @@ static int parse_and_run(int argc, char *argv[], struct options *options)
 		return tool_say(version, strlen(version));
 	if (options->print_config)
 		return print_config(options);
+	prepare_signals();
+	raise_file_limit();
 	return run(options);
 }
 
@@ -144,8 +147,6 @@ int main(int argc, char *argv[])
 	open_standard_files();
 	if (tool)
 		return tool(argc - 1, argv + 1);
-	prepare_signals();
-	raise_file_limit();
 	status = parse_and_run(argc, argv, &options);
 	options_finish(&options);
 	return status;
