@@ -136,6 +136,14 @@ int api_await(int fd, uint64_t deadline_us)
 	}
 }
 
+static int await_answer(int fd, const char *path, uint64_t deadline_us, struct api_why *why)
+{
+	int error = api_await(fd, deadline_us);
+
+	return error ? fail(error, path, error == -ETIMEDOUT ? "the VM does not answer in time"
+							     : strerror(-error), why) : 0;
+}
+
 /* Reads once. 0: read; 1: the server has closed. */
 static int read_piece(int fd, const char *path, struct http_reader *http, http_body_fn take,
 		      void *opaque, struct api_why *why)
@@ -205,11 +213,8 @@ int api_request_on(int fd, const char *path, const char *method, const char *tar
 	int error = send_request(fd, path, method, target, body, why);
 
 	while (!error && http.phase != HTTP_DONE) {
-		error = api_await(fd, deadline);
-		if (error)
-			fail(error, path, error == -ETIMEDOUT ? "the VM does not answer in time"
-							      : strerror(-error), why);
-		else
+		error = await_answer(fd, path, deadline, why);
+		if (!error)
 			error = read_piece(fd, path, &http, take_bounded, &answer.body, why);
 	}
 	close(fd);
@@ -255,8 +260,13 @@ static bool take_stream(void *opaque, const char *bytes, size_t len)
 
 int api_stream_read(struct api_stream *stream, struct api_why *why)
 {
-	int error = read_piece(stream->fd, stream->path, &stream->http, take_stream, stream, why);
+	int error = 0;
 
+	if (stream->deadline_us)
+		error = await_answer(stream->fd, stream->path, stream->deadline_us, why);
+	if (!error)
+		error = read_piece(stream->fd, stream->path, &stream->http, take_stream, stream,
+				   why);
 	if (error < 0)
 		return error;
 	if (!error && stream->http.phase != HTTP_DONE)
@@ -275,11 +285,8 @@ int api_stream_open_on(int fd, const char *path, const char *target, struct api_
 	error = send_request(fd, path, "GET", target, NULL, why);
 	/* An error's body is read, too, for its sentence. */
 	while (!error && (!http_has_head(&ret_stream->http) || ret_stream->http.status >= 300)) {
-		error = api_await(fd, deadline);
-		if (error)
-			fail(error, path, error == -ETIMEDOUT ? "the VM does not answer in time"
-							      : strerror(-error), why);
-		else
+		error = await_answer(fd, path, deadline, why);
+		if (!error)
 			error = api_stream_read(ret_stream, why);
 	}
 	if (error < 0)

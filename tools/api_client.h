@@ -62,6 +62,7 @@ struct api_stream {
 	struct text error; /* the body, where the answer is an error */
 	line_fn take;
 	void *opaque;
+	uint64_t deadline_us; /* of clock_us(), by which it ends; 0: it may go on for ever */
 };
 
 /* Starts a stream on a connection, which it takes over in any case; first lines may go to `take` at
@@ -70,7 +71,7 @@ int api_stream_open_on(int fd, const char *path, const char *target, struct api_
 		       line_fn take, void *opaque, struct api_why *why);
 
 /* Reads what there is, and waits if there is nothing. 0: it goes on; 1: it has ended as it should;
- * -ECANCELED: `take` wanted no more; others with a sentence. */
+ * -ECANCELED: `take` wanted no more; others with a sentence, -ETIMEDOUT after the deadline. */
 int api_stream_read(struct api_stream *stream, struct api_why *why);
 
 void api_stream_finish(struct api_stream *stream);

@@ -8,6 +8,7 @@
 #include "tools/ctl.h"
 #include "tools/event_line.h"
 #include "tools/tools.h"
+#include "vmm/base/clock.h"
 #include "vmm/base/log.h"
 
 #define EVENTS "/api/v1/events"
@@ -17,6 +18,7 @@ struct printer {
 	const struct ctl *ctl;
 	const char *target;
 	bool changes; /* of power only */
+	bool ends;    /* it is what there is, not what comes */
 	bool malformed, failed;
 };
 
@@ -58,6 +60,8 @@ static int print(struct printer *printer, struct api_stream *stream)
 
 	if (error)
 		stream->fd = -1; /* closed already */
+	if (printer->ends)
+		stream->deadline_us = clock_us() + API_TIMEOUT_MS * 1000ULL;
 	while (!error)
 		error = api_stream_read(stream, &why);
 	if (error > 0)
@@ -93,7 +97,8 @@ static int print_events(struct printer *printer)
 int ctl_events(const struct ctl *ctl)
 {
 	return print_events(&(struct printer) {
-		.ctl = ctl, .target = ctl->follow ? RECENT "&follow=1" : RECENT});
+		.ctl = ctl, .target = ctl->follow ? RECENT "&follow=1" : RECENT,
+		.ends = !ctl->follow});
 }
 
 int ctl_watch_lines(const struct ctl *ctl)

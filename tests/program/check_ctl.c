@@ -285,6 +285,12 @@ static const struct reply odd[] = {
 	{NULL, NULL, false, false},
 };
 
+/* Stops in the middle of an answer that ends. */
+static const struct reply stuck[] = {
+	{"GET /api/v1/events?recent=1 ", LINES "Content-Length: 99\r\n\r\n" BOOT, true, false},
+	{NULL, NULL, false, false},
+};
+
 static const struct command {
 	const char *name;
 	const struct reply *replies;
@@ -319,6 +325,7 @@ static const struct command {
 	{"watch-to-a-pipe", odd, "power --watch", NULL, 0,
 	 "    61.000  0000:01:00.0    engaged -> on by guest, the host took 1.50 ms\n"},
 	{"no-event", odd, "events", NULL, 1, "a line is no event"},
+	{"events-stuck", stuck, "events", NULL, 1, "the VM does not answer in time"},
 	{"stream-cut", odd, "events --follow", NULL, 1, "ends in the middle"},
 	{"no-http", odd, "reboot", NULL, 1, "HTTP/1.1"},
 	{"no-command", plain, "frob", NULL, 2, "no command 'frob'"},
