@@ -141,15 +141,41 @@ static unsigned int bridges_to_sleep(const struct doctor_host *host, const struc
 	return last;
 }
 
-/* Linux 6.12, pci.c, pci_bridge_d3_possible(): on x86 a port may sleep where the firmware is of
- * 2015 or later. */
-static bool firmware_is_old(const struct doctor_host *host)
+/*
+ * Does the kernel never let a port sleep, whatever its power/control says? pcieport uses autosuspend
+ * for those that pci_bridge_d3_possible() lets sleep and for no others (Linux 6.12, portdrv.c,
+ * pcie_portdrv_probe()), and where it is not used its delay cannot be read (drivers/base/power/
+ * sysfs.c, autosuspend_delay_ms_show()).
+ */
+static bool never_sleeps(const struct doctor_host *host, const char *port, const char *driver)
 {
-	unsigned int month, day, year;
-	char line[32];
+	char line[16];
 
-	return doctor_line(host, "/sys/class/dmi/id/bios_date", line, sizeof(line)) &&
-	       sscanf(line, "%2u/%2u/%4u", &month, &day, &year) == 3 && year < 2015;
+	return !strcmp(driver, "pcieport") &&
+	       doctor_attribute(host, port, "power/control", line, sizeof(line)) &&
+	       !doctor_attribute(host, port, "power/autosuspend_delay_ms", line, sizeof(line));
+}
+
+static void look_port(const struct doctor_host *host, const char *port,
+		      struct doctor_finding *finding)
+{
+	char driver[32];
+
+	doctor_link(host, port, "driver", driver, sizeof(driver));
+	if (never_sleeps(host, port, driver)) {
+		doctor_say(finding, DOCTOR_LIMIT, "the kernel never lets %s sleep: a hot-plug "
+			   "port, firmware from before 2015, or a board known for trouble", port);
+		if (!doctor_kernel_argument(host, "pcie_port_pm=force") &&
+		    !doctor_kernel_argument(host, "pcie_port_pm=off"))
+			doctor_fix(finding, "# at your own risk: boot the host's kernel with "
+				   "pcie_port_pm=force");
+	} else {
+		look_control(host, port, finding);
+	}
+	look_d3cold(host, port, finding);
+	if (!driver[0])
+		doctor_say(finding, DOCTOR_LIMIT, "%s has no driver, which would let it sleep "
+			   "(pcieport)", port);
 }
 
 static void look_bridges(const struct doctor_host *host, const struct doctor_slot *slot,
@@ -157,19 +183,8 @@ static void look_bridges(const struct doctor_host *host, const struct doctor_slo
 {
 	unsigned int count = bridges_to_sleep(host, slot);
 
-	for (unsigned int i = 0; i < count; i++) {
-		char driver[32];
-
-		look_control(host, slot->bridge[i], finding);
-		look_d3cold(host, slot->bridge[i], finding);
-		doctor_link(host, slot->bridge[i], "driver", driver, sizeof(driver));
-		if (!driver[0])
-			doctor_say(finding, DOCTOR_LIMIT, "%s has no driver, which would let it "
-				   "sleep (pcieport)", slot->bridge[i]);
-	}
-	if (finding->fix.len && firmware_is_old(host) &&
-	    !doctor_kernel_argument(host, "pcie_port_pm=force"))
-		doctor_fix(finding, "# firmware from before 2015: boot with pcie_port_pm=force");
+	for (unsigned int i = 0; i < count; i++)
+		look_port(host, slot->bridge[i], finding);
 	if (finding->why.len)
 		return;
 	if (!count)

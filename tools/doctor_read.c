@@ -26,6 +26,7 @@ static const char *const harmless[] = {
 	"d3cold_allowed",
 	"device",
 	"firmware_node/real_power_state",
+	"power/autosuspend_delay_ms",
 	"power/control",
 	"power/runtime_status",
 	"power/runtime_suspended_time",

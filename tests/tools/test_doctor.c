@@ -44,6 +44,7 @@ static const struct {
 	{"switch", {"04:00.0"}, 1, .json = false},
 	{"external", {"01:00.0"}, 1, .json = false},
 	{"port-on", {"01:00.0"}, 1, .json = false},
+	{"port-never", {"01:00.0"}, 1, .json = false},
 	{"p40", {"01:00.0"}, 1, .json = false},
 	{"kernel-6.0", {"01:00.0"}, 1, .json = false},
 	{"kernel-backport", {"01:00.0"}, 0, .json = false},
