@@ -37,7 +37,9 @@ struct doctor_finding {
 	const char *id; /* stable: programs know findings by it */
 	enum doctor_verdict verdict;
 	struct text why;
-	struct text fix; /* lines for root's shell; what is no command begins with # */
+	/* Lines for root's shell, those with sudo and ulimit for the user's; what is no command
+	 * begins with #. */
+	struct text fix;
 };
 
 struct doctor_findings {
@@ -140,6 +142,7 @@ bool doctor_attribute_number(const struct doctor_host *host, const char *device,
 uint64_t doctor_number(const struct doctor_host *host, const char *device, const char *attribute);
 
 bool doctor_is_display(const struct doctor_host *host, const char *device);
+bool doctor_is_of_slot(const struct doctor_slot *slot, const char *device);
 /* The function that matters most of a slot: its first with a display, else number 0. */
 const char *doctor_main_function(const struct doctor_host *host, const struct doctor_slot *slot);
 

@@ -31,7 +31,7 @@ static void look_kvm(const struct doctor_host *host, const struct doctor_slot *s
 	else if (fd == -ENOENT)
 		doctor_fix(finding, "modprobe kvm_intel");
 	else if (fd == -EACCES)
-		doctor_fix(finding, "usermod -aG kvm $USER    # then log in anew");
+		doctor_fix(finding, "sudo usermod -aG kvm $USER    # then log in anew");
 }
 
 /* --- IOMMU --- */

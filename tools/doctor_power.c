@@ -1,4 +1,6 @@
 /* What the doctor looks at for every slot: how deep it can sleep, and whether it does. */
+#include <dirent.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -142,10 +144,10 @@ static unsigned int bridges_to_sleep(const struct doctor_host *host, const struc
 }
 
 /*
- * Does the kernel never let a port sleep, whatever its power/control says? pcieport uses autosuspend
- * for those that pci_bridge_d3_possible() lets sleep and for no others (Linux 6.12, portdrv.c,
- * pcie_portdrv_probe()), and where it is not used its delay cannot be read (drivers/base/power/
- * sysfs.c, autosuspend_delay_ms_show()).
+ * Does the kernel never let a port sleep, whatever its power/control says? pcieport uses
+ * autosuspend for those that pci_bridge_d3_possible() lets sleep and for no others (Linux 6.12,
+ * portdrv.c, pcie_portdrv_probe()), and where it is not used its delay cannot be read
+ * (drivers/base/power/sysfs.c, autosuspend_delay_ms_show()).
  */
 static bool never_sleeps(const struct doctor_host *host, const char *port, const char *driver)
 {
@@ -194,6 +196,80 @@ static void look_bridges(const struct doctor_host *host, const struct doctor_slo
 	else
 		doctor_say(finding, DOCTOR_OK, "the host lets %u ports from %s on sleep", count,
 			   slot->bridge[0]);
+}
+
+/* --- what else is behind the ports that must sleep, which they cannot while it is awake --- */
+
+static bool is_behind(const struct doctor_host *host, const char *device, const char *port)
+{
+	char bridge[DOCTOR_BRIDGES_MAX][16];
+	unsigned int count = doctor_find_bridges(host, device, bridge);
+
+	while (count && strcmp(bridge[count - 1], port))
+		count--;
+	return count;
+}
+
+/* Of the slot, or above it: these have checks of their own. */
+static bool is_known(const struct doctor_slot *slot, const char *device)
+{
+	if (doctor_is_of_slot(slot, device))
+		return true;
+	for (unsigned int i = 0; i < slot->bridges; i++)
+		if (!strcmp(slot->bridge[i], device))
+			return true;
+	return false;
+}
+
+static int is_address(const struct dirent *entry)
+{
+	char full[16];
+
+	return host_parse_bdf(entry->d_name, full);
+}
+
+static unsigned int look_behind(const struct doctor_host *host, const struct doctor_slot *slot,
+				const char *port, struct doctor_finding *finding)
+{
+	unsigned int neighbours = 0;
+	struct dirent **entry;
+	char dir[PATH_MAX];
+	int count;
+
+	snprintf(dir, sizeof(dir), "%.4000s/bus/pci/devices", host->sysfs);
+	count = scandir(dir, &entry, is_address, alphasort);
+	for (int i = 0; i < count; i++) {
+		const char *name = entry[i]->d_name;
+
+		if (!is_known(slot, name) && is_behind(host, name, port)) {
+			neighbours++;
+			look_control(host, name, finding);
+			look_d3cold(host, name, finding);
+		}
+		free(entry[i]);
+	}
+	if (count >= 0)
+		free(entry);
+	return neighbours;
+}
+
+/* As with cards that have their audio behind another port of a switch of their own. */
+static void look_neighbours(const struct doctor_host *host, const struct doctor_slot *slot,
+			    struct doctor_finding *finding)
+{
+	unsigned int owner, neighbours, count = bridges_to_sleep(host, slot);
+
+	if (!count || !rail_owner(host, slot, &owner))
+		return;
+	neighbours = look_behind(host, slot, slot->bridge[count - 1], finding);
+	if (finding->why.len)
+		return;
+	if (neighbours)
+		doctor_say(finding, DOCTOR_OK, "the host lets the %u others behind %s sleep",
+			   neighbours, slot->bridge[count - 1]);
+	else
+		doctor_say(finding, DOCTOR_OK, "nothing else is behind %s",
+			   slot->bridge[count - 1]);
 }
 
 static void look_rail(const struct doctor_host *host, const struct doctor_slot *slot,
@@ -301,6 +377,7 @@ const struct doctor_check doctor_power_checks[] = {
 	{"d3cold-allowed", look_d3cold_allowed},
 	{"runtime-pm", look_runtime_pm},
 	{"bridges", look_bridges},
+	{"neighbours", look_neighbours},
 	{"rail", look_rail},
 	{"state", look_state},
 	{NULL, NULL},

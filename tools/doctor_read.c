@@ -76,6 +76,13 @@ bool doctor_is_display(const struct doctor_host *host, const char *device)
 	return doctor_number(host, device, "class") >> 16 == DOCTOR_CLASS_DISPLAY;
 }
 
+bool doctor_is_of_slot(const struct doctor_slot *slot, const char *device)
+{
+	size_t len = strlen(slot->host.name);
+
+	return !strncmp(slot->host.name, device, len) && device[len] == '.';
+}
+
 const char *doctor_main_function(const struct doctor_host *host, const struct doctor_slot *slot)
 {
 	for (unsigned int i = 0; i < HOST_FUNCTIONS; i++)

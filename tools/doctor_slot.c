@@ -61,13 +61,6 @@ void doctor_look_device(const struct doctor_host *host, const struct doctor_slot
 
 /* --- the group --- */
 
-static bool is_of_slot(const struct doctor_slot *slot, const char *name)
-{
-	size_t len = strlen(slot->host.name);
-
-	return !strncmp(slot->host.name, name, len) && name[len] == '.';
-}
-
 /* The other members of a group: those in the way, and the others. */
 struct members {
 	struct text bad, good;
@@ -136,7 +129,7 @@ static void look_at_group(const struct doctor_host *host, const struct doctor_sl
 		return;
 	}
 	for (int i = 0; i < count; i++) {
-		if (!is_of_slot(slot, entry[i]->d_name))
+		if (!doctor_is_of_slot(slot, entry[i]->d_name))
 			add_member(&members, host, entry[i]->d_name, finding);
 		free(entry[i]);
 	}
@@ -201,14 +194,11 @@ static void look_driver(const struct doctor_host *host, const struct doctor_slot
 }
 
 /* Once bound, its group has a node, and the device one where the kernel has iommufd. */
-static void look_access(const struct doctor_host *host, const struct doctor_slot *slot,
-			struct doctor_finding *finding)
+static void look_node(const struct doctor_host *host, const struct host_function *fn,
+		      struct doctor_finding *finding)
 {
-	const struct host_function *fn = &slot->host.fn[0];
 	char path[PATH_MAX], node[48];
 
-	if (strcmp(fn->driver, "vfio-pci") || fn->group < 0)
-		return;
 	snprintf(node, sizeof(node), "/dev/vfio/%d", fn->group);
 	if (fn->node >= 0 && !doctor_exists(host, node))
 		snprintf(node, sizeof(node), "/dev/vfio/devices/vfio%d", fn->node);
@@ -225,6 +215,22 @@ static void look_access(const struct doctor_host *host, const struct doctor_slot
 	}
 }
 
+static void look_access(const struct doctor_host *host, const struct doctor_slot *slot,
+			struct doctor_finding *finding)
+{
+	int seen = -1; /* functions mostly share a group */
+
+	for (unsigned int i = 0; i < HOST_FUNCTIONS; i++) {
+		const struct host_function *fn = &slot->host.fn[i];
+
+		if (!fn->exists || strcmp(fn->driver, "vfio-pci") || fn->group < 0 ||
+		    fn->group == seen)
+			continue;
+		seen = fn->group;
+		look_node(host, fn, finding);
+	}
+}
+
 /* --- what the card is like --- */
 
 static bool has_word(const char *line, const char *word)
@@ -232,6 +238,18 @@ static bool has_word(const char *line, const char *word)
 	const char *at = strstr(line, word);
 
 	return at && (at == line || at[-1] == ' ') && strchr(" ", at[strlen(word)]);
+}
+
+/* Names of the kernel's (pci.c, pci_reset_fn_methods[]); the others are bus, cxl_bus, and pm, after
+ * which a card may be as it was. */
+static bool resets_function(const char *line)
+{
+	static const char *const methods[] = {"device_specific", "acpi", "flr", "af_flr"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(methods); i++)
+		if (has_word(line, methods[i]))
+			return true;
+	return false;
 }
 
 static void look_reset(const struct doctor_host *host, const struct doctor_slot *slot,
@@ -243,7 +261,7 @@ static void look_reset(const struct doctor_host *host, const struct doctor_slot 
 	    "", line, sizeof(line)) || !line[0])
 		doctor_say(finding, DOCTOR_LIMIT, "the host knows no way to reset it: a guest that "
 			   "restarts finds the card as it left it");
-	else if (has_word(line, "flr") || has_word(line, "device_specific"))
+	else if (resets_function(line))
 		doctor_say(finding, DOCTOR_OK, "a function can be reset alone (%s)", line);
 	else if (has_word(line, "bus"))
 		doctor_say(finding, DOCTOR_OK, "only the whole slot can be reset (%s)", line);

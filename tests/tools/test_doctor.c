@@ -36,12 +36,14 @@ static const struct {
 	{"no-iommu", {"01:00.0"}, 2, .json = false},
 	{"no-iommu-amd", {"01:00.0"}, 2, .json = false},
 	{"mixed-group", {"01:00.0"}, 2, .json = false},
+	{"two-groups", {"01:00.0"}, 2, .json = false},
 	{"idle-d3", {"01:00.0"}, 1, .json = false},
 	{"nouveau", {"01:00.1"}, 2, .json = true},
 	{"no-pr3", {"01:00.0"}, 1, .json = false},
 	{"pr3-ejectable", {"01:00.0"}, 1, .json = false},
 	{"rail-shared", {"01:00.0"}, 1, .json = false},
 	{"switch", {"04:00.0"}, 1, .json = false},
+	{"neighbour", {"04:00.0"}, 1, .json = false},
 	{"external", {"01:00.0"}, 1, .json = false},
 	{"port-on", {"01:00.0"}, 1, .json = false},
 	{"port-never", {"01:00.0"}, 1, .json = false},
@@ -297,6 +299,38 @@ static void test_doctor_wrong_device(void **state)
 	}
 }
 
+static void test_doctor_reset_methods(void **state)
+{
+	static const char *const named[] = {"01:00.0", NULL};
+	static const struct {
+		const char *methods, *says;
+	} rows[] = {
+		{"flr bus", "a function can be reset alone"},
+		{"af_flr pm", "a function can be reset alone"},
+		{"acpi", "a function can be reset alone"},
+		{"pm bus", "only the whole slot"},
+		{"pm", "no function and no bus reset"},
+		{"cxl_bus", "no function and no bus reset"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		const struct doctor_finding *finding;
+		struct patient patient;
+		char line[128];
+
+		begin_patient(&patient, "ready");
+		snprintf(line, sizeof(line), "sys/bus/pci/devices/0000:01:00.0/reset_method = %s",
+			 rows[i].methods);
+		fake_tree_add(patient.root, line);
+		examine(&patient.host, named, &patient.report);
+		finding = find(&patient.report.slot[0].findings, "reset");
+		if (!strstr(finding->why.bytes, rows[i].says))
+			fail_msg("%s: %s", rows[i].methods, finding->why.bytes);
+		end_patient(&patient);
+	}
+}
+
 static void test_doctor_no_sysfs(void **state)
 {
 	struct patient patient;
@@ -422,6 +456,7 @@ int main(void)
 		cmocka_unit_test(test_doctor_several),
 		cmocka_unit_test(test_doctor_no_display),
 		cmocka_unit_test(test_doctor_wrong_device),
+		cmocka_unit_test(test_doctor_reset_methods),
 		cmocka_unit_test(test_doctor_no_sysfs),
 		cmocka_unit_test(test_doctor_many_devices),
 		cmocka_unit_test(test_doctor_any_file_missing),
