@@ -29,19 +29,6 @@ static void fill_set(sigset_t *ret_set)
 		sigaddset(ret_set, signals[i]);
 }
 
-static bool write_all(const char *bytes, size_t len)
-{
-	while (len) {
-		ssize_t done = write(STDOUT_FILENO, bytes, len);
-
-		if (done < 0 && errno != EINTR)
-			return false;
-		bytes += done > 0 ? done : 0;
-		len -= done > 0 ? (size_t)done : 0;
-	}
-	return true;
-}
-
 static void show(struct screen *screen)
 {
 	struct termios mode = screen->before;
@@ -51,7 +38,7 @@ static void show(struct screen *screen)
 	mode.c_cc[VTIME] = 0;
 	if (screen->takes_keys)
 		tcsetattr(STDIN_FILENO, TCSADRAIN, &mode);
-	write_all(ENTER, strlen(ENTER));
+	text_write(STDOUT_FILENO, ENTER, strlen(ENTER));
 	screen->is_shown = true;
 }
 
@@ -59,7 +46,7 @@ static void hide(struct screen *screen)
 {
 	if (!screen->is_shown)
 		return;
-	write_all(LEAVE, strlen(LEAVE));
+	text_write(STDOUT_FILENO, LEAVE, strlen(LEAVE));
 	if (screen->takes_keys)
 		tcsetattr(STDIN_FILENO, TCSADRAIN, &screen->before);
 	screen->is_shown = false;
@@ -115,7 +102,7 @@ bool screen_draw(const char *text, size_t len)
 		len -= line + (newline != NULL);
 	}
 	text_add(&out, "%s", rows ? "\033[J" : "");
-	done = !out.failed && write_all(out.bytes, out.len);
+	done = !out.failed && !text_write(STDOUT_FILENO, out.bytes, out.len);
 	text_finish(&out);
 	return done;
 }

@@ -123,19 +123,6 @@ static int open_picture(const char *name, int log_fd)
 	return fd;
 }
 
-static int write_all(int fd, const char *bytes, size_t len)
-{
-	while (len) {
-		ssize_t done = write(fd, bytes, len);
-
-		if (done < 0 && errno != EINTR)
-			return -errno;
-		bytes += done > 0 ? done : 0;
-		len -= done > 0 ? (size_t)done : 0;
-	}
-	return 0;
-}
-
 static int write_picture(const char *name, int log_fd, const struct text *svg)
 {
 	int fd, error;
@@ -143,7 +130,7 @@ static int write_picture(const char *name, int log_fd, const struct text *svg)
 	if (!name || !strcmp(name, "-"))
 		return tool_say(svg->bytes, svg->len);
 	fd = open_picture(name, log_fd);
-	error = fd < 0 ? fd : write_all(fd, svg->bytes, svg->len);
+	error = fd < 0 ? fd : text_write(fd, svg->bytes, svg->len);
 	if (fd >= 0 && close(fd) && !error)
 		error = -errno;
 	if (error)

@@ -254,19 +254,6 @@ static int make_dirs(const char *dir)
 	return 0;
 }
 
-static int write_all(int fd, const char *bytes, size_t len)
-{
-	while (len) {
-		ssize_t done = write(fd, bytes, len);
-
-		if (done < 0 && errno != EINTR)
-			return -errno;
-		bytes += done > 0 ? done : 0;
-		len -= done > 0 ? (size_t)done : 0;
-	}
-	return fchmod(fd, 0644) || fsync(fd) ? -errno : 0;
-}
-
 /* The name is on the disk once its directory is. */
 static int sync_dir(const char *dir)
 {
@@ -290,7 +277,9 @@ static int replace(const char *dir, const char *slot, const struct text *text)
 	fd = mkostemp(temporary, O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
-	error = write_all(fd, text->bytes, text->len);
+	error = text_write(fd, text->bytes, text->len);
+	if (!error && (fchmod(fd, 0644) || fsync(fd)))
+		error = -errno;
 	close(fd);
 	if (!error && rename(temporary, path))
 		error = -errno;

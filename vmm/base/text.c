@@ -1,9 +1,11 @@
 #include "vmm/base/text.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define SIZE_FIRST 256
 
@@ -56,4 +58,17 @@ void text_finish(struct text *text)
 {
 	free(text->bytes);
 	*text = (struct text){0};
+}
+
+int text_write(int fd, const char *bytes, size_t len)
+{
+	while (len) {
+		ssize_t done = write(fd, bytes, len);
+
+		if (done < 0 && errno != EINTR)
+			return -errno;
+		bytes += done > 0 ? done : 0;
+		len -= done > 0 ? (size_t)done : 0;
+	}
+	return 0;
 }

@@ -20,4 +20,7 @@ void text_add_bytes(struct text *text, const void *bytes, size_t len);
 /* Frees; the text is empty again. */
 void text_finish(struct text *text);
 
+/* Writes all of these bytes, also when signals come. 0 or negative errno. */
+int text_write(int fd, const char *bytes, size_t len);
+
 #endif
