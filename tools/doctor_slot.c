@@ -72,8 +72,7 @@ static void add_name(struct text *list, const char *name, const char *driver)
 	text_add(list, "%s%s (%s)", list->len ? ", " : "", name, driver[0] ? driver : "no driver");
 }
 
-static void add_member(struct members *members, const struct doctor_host *host, const char *name,
-		       struct doctor_finding *finding)
+static void add_member(struct members *members, const struct doctor_host *host, const char *name)
 {
 	char driver[32], full[16];
 	bool good;
@@ -84,12 +83,6 @@ static void add_member(struct members *members, const struct doctor_host *host, 
 	good = host_keeps_viable(host->sysfs, full, driver);
 	if (good ? members->goods++ < MEMBERS_SHOWN : members->bads++ < MEMBERS_SHOWN)
 		add_name(good ? &members->good : &members->bad, full, driver);
-	if (good)
-		return;
-	if (!finding->fix.len)
-		doctor_fix(finding, "# put the card where its group is its own, or, if they can be "
-			   "spared:");
-	doctor_fix(finding, "echo %s >/sys/bus/pci/devices/%s/driver/unbind", full, full);
 }
 
 static int not_hidden(const struct dirent *entry)
@@ -130,11 +123,16 @@ static void look_at_group(const struct doctor_host *host, const struct doctor_sl
 	}
 	for (int i = 0; i < count; i++) {
 		if (!doctor_is_of_slot(slot, entry[i]->d_name))
-			add_member(&members, host, entry[i]->d_name, finding);
+			add_member(&members, host, entry[i]->d_name);
 		free(entry[i]);
 	}
 	free(entry);
 	say_members(finding, &members, group);
+	if (members.bads && !finding->fix.len) {
+		doctor_fix(finding, "# put the card where its group is its own, or, if they can be "
+			   "spared:");
+		doctor_fix(finding, "minivmm bind %s --yes --group", slot->bdf);
+	}
 	text_finish(&members.bad);
 	text_finish(&members.good);
 }
@@ -162,15 +160,6 @@ static void look_group(const struct doctor_host *host, const struct doctor_slot 
 
 /* --- drivers and access --- */
 
-static void fix_driver(const struct host_function *fn, struct doctor_finding *finding)
-{
-	doctor_fix(finding, "echo vfio-pci >/sys/bus/pci/devices/%s/driver_override", fn->name);
-	if (fn->driver[0])
-		doctor_fix(finding, "echo %s >/sys/bus/pci/devices/%s/driver/unbind", fn->name,
-			   fn->name);
-	doctor_fix(finding, "echo %s >/sys/bus/pci/drivers_probe", fn->name);
-}
-
 static void look_driver(const struct doctor_host *host, const struct doctor_slot *slot,
 			struct doctor_finding *finding)
 {
@@ -185,7 +174,8 @@ static void look_driver(const struct doctor_host *host, const struct doctor_slot
 			continue;
 		doctor_say(finding, DOCTOR_FAIL, "%s is bound to %s", fn->name,
 			   fn->driver[0] ? fn->driver : "no driver");
-		fix_driver(fn, finding);
+		if (!finding->fix.len)
+			doctor_fix(finding, "minivmm bind %s --yes", slot->bdf);
 	}
 	if (!finding->why.len && functions == 1)
 		doctor_say(finding, DOCTOR_OK, "bound to vfio-pci");
