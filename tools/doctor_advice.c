@@ -20,13 +20,13 @@ static const struct {
 	uint16_t vendor;
 	const char *why, *fix[2];
 } guests[] = {
-	{VENDOR_NVIDIA, "NVIDIA's driver sleeps only when told to, and with it the card's audio. "
-	 "In the guest, the first line in /etc/modprobe.d/nvidia.conf:",
-	 {"options nvidia NVreg_DynamicPowerManagement=0x02",
-	  "for d in /sys/bus/pci/devices/*/power/control; do echo auto >$d; done"}},
-	{VENDOR_AMD, "amdgpu sleeps by itself; with a monitor on the card, only where told to. In "
-	 "the guest, in /etc/modprobe.d/amdgpu.conf:",
-	 {"options amdgpu runpm=-2", NULL}},
+	{VENDOR_NVIDIA, "NVIDIA's driver sleeps only when told to, in /etc/modprobe.d/nvidia.conf, "
+	 "and with it the card's audio",
+	 {"# in the guest: options nvidia NVreg_DynamicPowerManagement=0x02",
+	  "# in the guest: echo auto | tee /sys/bus/pci/devices/*/power/control"}},
+	{VENDOR_AMD, "amdgpu sleeps by itself; with a monitor on the card, only where told to, in "
+	 "/etc/modprobe.d/amdgpu.conf",
+	 {"# in the guest: options amdgpu runpm=-2", NULL}},
 	{VENDOR_INTEL, "xe sleeps by itself, in D3cold while less memory of the card is in use "
 	 "than its sysfs file vram_d3cold_threshold says (300 MB)", {NULL}},
 };
