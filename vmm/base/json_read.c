@@ -9,6 +9,16 @@
 #define UTF16_LOW 0xdc00U
 #define UTF16_END 0xe000U
 
+/* RFC 8259, section 7 Strings: control characters are escaped; and between tokens, of them all, are
+ * only these (section 2 JSON Grammar). jsmn takes any, which a terminal would obey. */
+static bool has_control(const char *bytes, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		if ((unsigned char)bytes[i] < ' ' && (!bytes[i] || !strchr("\t\n\r", bytes[i])))
+			return true;
+	return false;
+}
+
 int json_parse(const char *bytes, size_t len, jsmntok_t *tokens, unsigned int max,
 	       struct json_doc *ret_doc)
 {
@@ -19,7 +29,8 @@ int json_parse(const char *bytes, size_t len, jsmntok_t *tokens, unsigned int ma
 	count = jsmn_parse(&parser, bytes, len, tokens, max);
 	if (count == JSMN_ERROR_NOMEM)
 		return -E2BIG;
-	if (count < 1 || (tokens[0].type != JSMN_OBJECT && tokens[0].type != JSMN_ARRAY))
+	if (count < 1 || has_control(bytes, len) ||
+	    (tokens[0].type != JSMN_OBJECT && tokens[0].type != JSMN_ARRAY))
 		return -EPROTO;
 	*ret_doc = (struct json_doc){bytes, tokens, (unsigned int)count};
 	return 0;

@@ -158,6 +158,7 @@ static void test_json_refuses(void **state)
 		int error;
 	} cases[] = {
 		{"", -EPROTO}, {"{", -EPROTO}, {"[1", -EPROTO}, {"]", -EPROTO},
+		{"{\"a\":\"\033[2J\"}", -EPROTO}, {"[\a]", -EPROTO}, {"[\t\r\n1]", 0},
 		{"{\"a\":\"\\x\"}", -EPROTO}, {"17", -EPROTO}, {"\"text\"", -EPROTO},
 		{"[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,"
 		 "30,31,32]", -E2BIG},
