@@ -12,14 +12,11 @@
 /* What a file holds may be anything, and ends on a terminal. */
 static void add_printable(struct text *text, const char *fmt, va_list ap)
 {
-	size_t start = text->len;
 	char piece[1024];
 
 	vsnprintf(piece, sizeof(piece), fmt, ap);
+	text_make_printable(piece);
 	text_add(text, "%s", piece);
-	for (size_t i = start; i < text->len; i++)
-		if (text->bytes[i] < ' ' || text->bytes[i] > '~')
-			text->bytes[i] = '?';
 }
 
 void doctor_say(struct doctor_finding *finding, enum doctor_verdict verdict, const char *fmt, ...)

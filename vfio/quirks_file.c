@@ -12,6 +12,7 @@
 #include "vfio/quirks.h"
 #include "vfio/quirks_internal.h"
 #include "vmm/base/bits.h"
+#include "vmm/base/text.h"
 
 #define FILE_MAX MIB
 #define REASON_MAX 160U
@@ -44,9 +45,7 @@ static int wrong(const struct parser *parser, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(problem, sizeof(problem), fmt, ap);
 	va_end(ap);
-	for (char *c = problem; *c; c++)
-		if (*c < ' ' || *c > '~')
-			*c = '?';
+	text_make_printable(problem);
 	snprintf(parser->ret_why, parser->why_size, "--quirks %s: line %u: %s", parser->path,
 		 parser->line, problem);
 	return -EINVAL;

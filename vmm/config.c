@@ -52,9 +52,7 @@ static int refuse(const struct reader *reader, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(problem, sizeof(problem), fmt, ap);
 	va_end(ap);
-	for (char *c = problem; *c; c++)
-		if (*c < ' ' || *c > '~')
-			*c = '?';
+	text_make_printable(problem);
 	snprintf(reader->ret_why, reader->why_size, "--config %s: %s", reader->path, problem);
 	return -EINVAL;
 }

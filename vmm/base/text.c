@@ -60,6 +60,13 @@ void text_finish(struct text *text)
 	*text = (struct text){0};
 }
 
+void text_make_printable(char *text)
+{
+	for (; *text; text++)
+		if (*text < ' ' || *text > '~')
+			*text = '?';
+}
+
 int text_write(int fd, const char *bytes, size_t len)
 {
 	while (len) {

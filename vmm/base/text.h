@@ -20,6 +20,10 @@ void text_add_bytes(struct text *text, const void *bytes, size_t len);
 /* Frees; the text is empty again. */
 void text_finish(struct text *text);
 
+/* For a sentence with what a file holds, which may end on a terminal: what is not printable ASCII
+ * becomes a question mark. */
+void text_make_printable(char *text);
+
 /* Writes all of these bytes, also when signals come. 0 or negative errno. */
 int text_write(int fd, const char *bytes, size_t len);
 
