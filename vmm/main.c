@@ -111,7 +111,8 @@ static int print_config(const struct options *options)
 	int status = TOOL_FAILED;
 
 	if (error)
-		log_err("--print-config: %s", strerror(-error));
+		log_err("--print-config: %s%s", error == -ENOMEM ? "" : "the current folder: ",
+			strerror(-error));
 	else
 		status = tool_say(text.bytes, text.len);
 	text_finish(&text);
