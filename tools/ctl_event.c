@@ -66,7 +66,7 @@ static const struct sentence {
 	{"open", "opened by ", true, false, NULL},
 	{"policy", "may sleep as deep as ", true, false, NULL},
 	{"error", "error", false, false, NULL},
-	{"unplug-request", "the host wants it back", false, false, NULL},
+	{"unplug-request", "asked back by ", false, true, NULL},
 	{"governor", "", false, false, add_hold},
 	{"lost", "", false, false, add_lost},
 };

@@ -195,6 +195,14 @@ static void take_device(struct timeline *timeline, const struct event_line *line
 		mark(timeline, &lane->marks, kind);
 }
 
+/* It is not of the machine any more. */
+static void leave(struct timeline *timeline, struct timeline_lane *lane)
+{
+	end_piece(timeline, lane, NULL);
+	lane->state = TIMELINE_RELEASED;
+	lane->is_alive = false;
+}
+
 /* A function is named as its slot, a dot and its number. */
 static bool is_in_slot(const char *device, const char *slot)
 {
@@ -203,12 +211,23 @@ static bool is_in_slot(const char *device, const char *slot)
 	return !strncmp(device, slot, len) && device[len] == '.' && !strchr(device + len + 1, '.');
 }
 
+/* Of all functions of a slot, or of the one that is named. */
 static void take_slot(struct timeline *timeline, const struct event_line *line,
 		      enum timeline_mark_kind kind)
 {
 	for (unsigned int i = 0; i < timeline->lanes; i++)
-		if (is_in_slot(timeline->lane[i]->device, line->device))
+		if (is_in_slot(timeline->lane[i]->device, line->device) ||
+		    !strcmp(timeline->lane[i]->device, line->device))
 			mark(timeline, &timeline->lane[i]->marks, kind);
+}
+
+static void take_unplug(struct timeline *timeline, const struct event_line *line,
+			enum timeline_mark_kind kind)
+{
+	(void)kind;
+	for (unsigned int i = 0; i < timeline->lanes; i++)
+		if (is_in_slot(timeline->lane[i]->device, line->device))
+			leave(timeline, timeline->lane[i]);
 }
 
 static void take_policy(struct timeline *timeline, const struct event_line *line,
@@ -256,7 +275,8 @@ static void take_event(struct timeline *timeline, const struct event_line *line)
 		{"pme", take_device, NO_MARK},
 		{"notify", take_device, NO_MARK},
 		{"error", take_device, TIMELINE_ERROR},
-		{"unplug-request", take_device, TIMELINE_UNPLUG},
+		{"unplug-request", take_slot, TIMELINE_UNPLUG},
+		{"unplug", take_unplug, NO_MARK},
 		{"governor", take_slot, TIMELINE_HOLD},
 		{"policy", take_policy, NO_MARK},
 		{"boot", take_machine, TIMELINE_BOOT},
@@ -275,11 +295,8 @@ static void take_event(struct timeline *timeline, const struct event_line *line)
 /* The VMM's clock does not go back: another run was appended to the log. */
 static void restart(struct timeline *timeline, uint64_t number)
 {
-	for (unsigned int i = 0; i < timeline->lanes; i++) {
-		end_piece(timeline, timeline->lane[i], NULL);
-		timeline->lane[i]->state = TIMELINE_RELEASED;
-		timeline->lane[i]->is_alive = false;
-	}
+	for (unsigned int i = 0; i < timeline->lanes; i++)
+		leave(timeline, timeline->lane[i]);
 	if (!timeline->restarts++)
 		timeline->restart_first = number;
 	timeline->offset = timeline->last;

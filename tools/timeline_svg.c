@@ -144,7 +144,7 @@ const char *svg_mark_name(enum timeline_mark_kind kind)
 	static const char *const names[TIMELINE_MARKS] = {
 		"woken by the guest", "by the host", "by the device (PME)",
 		"by what is unknown", "sleep refused", "lost", "held awake", "host's error",
-		"host wants it back", "boot", "reset", "exit", "another run",
+		"asked back", "boot", "reset", "exit", "another run",
 	};
 
 	return names[kind];

@@ -40,6 +40,27 @@ static void take_sleep(struct log *log, uint64_t start)
 	take_power(log, start + 5000000, "woken", "on", "guest", ",\"latency_us\":200");
 }
 
+/* A slot is not one of its functions, and what left the machine is awake no more. */
+static void test_timeline_card_goes_and_comes(void **state)
+{
+	struct log log = {.number = 0};
+	struct timeline_lane *lane;
+
+	(void)state;
+	take(&log, "{\"t_us\":1000000,\"event\":\"open\",\"device\":\"" DEVICE "\"}");
+	take(&log, "{\"t_us\":2000000,\"event\":\"unplug-request\",\"device\":\"0000:01:00\"}");
+	take(&log, "{\"t_us\":3000000,\"event\":\"unplug\",\"device\":\"0000:01:00\"}");
+	take(&log, "{\"t_us\":5000000,\"event\":\"open\",\"device\":\"" DEVICE "\"}");
+	take(&log, "{\"t_us\":9000000,\"event\":\"exit\",\"cause\":\"power-off\"}");
+	timeline_close(&log.timeline, 1000);
+	assert_int_equal(log.timeline.lanes, 1);
+	lane = log.timeline.lane[0];
+	assert_int_equal(lane->us[TIMELINE_ON], 6000000);
+	assert_int_equal(lane->us[TIMELINE_RELEASED], 2000000);
+	assert_int_equal(lane->marks.count, 1);
+	timeline_finish(&log.timeline);
+}
+
 static void test_timeline_adds_up_a_sleep(void **state)
 {
 	struct log log = {.number = 0};
@@ -326,6 +347,7 @@ static void test_timeline_draws_any_name(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_timeline_card_goes_and_comes),
 		cmocka_unit_test(test_timeline_adds_up_a_sleep),
 		cmocka_unit_test(test_timeline_learns_the_first_state_afterwards),
 		cmocka_unit_test(test_timeline_counts_causes_refusals_and_losses),
