@@ -18,6 +18,7 @@
 #include "vfio/host.h"
 #include "vmm/base/text.h"
 
+struct dirent;
 struct quirks;
 
 #define DOCTOR_CLASS_DISPLAY 0x03 /* PCI Code and ID Assignment 1.11, 1.4 Base Class 03h */
@@ -157,10 +158,12 @@ bool doctor_line(const struct doctor_host *host, const char *path, char *ret_lin
 /* What follows `key` in the first line of the file that begins with it, without blanks before. */
 bool doctor_keyed_line(const struct doctor_host *host, const char *path, const char *key,
 		       char *ret_line, size_t size);
-/* How many entries a directory below the root has; 0 without one. */
+/* The entries of a directory below the root, in order; their number, or negative errno. They are
+ * due to doctor_scan_finish() in any case. */
+int doctor_scan(const struct doctor_host *host, const char *path, struct dirent ***ret_entry);
+void doctor_scan_finish(struct dirent **entry, int count);
+/* How many there are, 0 without a directory; and the name of the first, "" without. */
 unsigned int doctor_entries(const struct doctor_host *host, const char *path);
-
-/* The name of one of them; "" without. */
 void doctor_first_entry(const struct doctor_host *host, const char *path, char *ret_name,
 			size_t size);
 

@@ -1,6 +1,5 @@
 /* What the doctor looks at for every slot: how deep it can sleep, and whether it does. */
 #include <dirent.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -221,55 +220,41 @@ static bool is_known(const struct doctor_slot *slot, const char *device)
 	return false;
 }
 
-static int is_address(const struct dirent *entry)
+/* True: there is something. */
+static bool look_behind(const struct doctor_host *host, const struct doctor_slot *slot,
+			const char *port, struct doctor_finding *finding)
 {
-	char full[16];
-
-	return host_parse_bdf(entry->d_name, full);
-}
-
-static unsigned int look_behind(const struct doctor_host *host, const struct doctor_slot *slot,
-				const char *port, struct doctor_finding *finding)
-{
-	unsigned int neighbours = 0;
 	struct dirent **entry;
-	char dir[PATH_MAX];
-	int count;
+	int count = doctor_scan(host, "/sys/bus/pci/devices", &entry);
+	bool found = false;
 
-	snprintf(dir, sizeof(dir), "%.4000s/bus/pci/devices", host->sysfs);
-	count = scandir(dir, &entry, is_address, alphasort);
 	for (int i = 0; i < count; i++) {
 		const char *name = entry[i]->d_name;
 
 		if (!is_known(slot, name) && is_behind(host, name, port)) {
-			neighbours++;
+			found = true;
 			look_control(host, name, finding);
 			look_d3cold(host, name, finding);
 		}
-		free(entry[i]);
 	}
-	if (count >= 0)
-		free(entry);
-	return neighbours;
+	doctor_scan_finish(entry, count);
+	return found;
 }
 
 /* As with cards that have their audio behind another port of a switch of their own. */
 static void look_neighbours(const struct doctor_host *host, const struct doctor_slot *slot,
 			    struct doctor_finding *finding)
 {
-	unsigned int owner, neighbours, count = bridges_to_sleep(host, slot);
+	unsigned int owner, count = bridges_to_sleep(host, slot);
+	bool neighbours;
 
 	if (!count || !rail_owner(host, slot, &owner))
 		return;
 	neighbours = look_behind(host, slot, slot->bridge[count - 1], finding);
-	if (finding->why.len)
-		return;
-	if (neighbours)
-		doctor_say(finding, DOCTOR_OK, "the host lets the %u others behind %s sleep",
-			   neighbours, slot->bridge[count - 1]);
-	else
-		doctor_say(finding, DOCTOR_OK, "nothing else is behind %s",
-			   slot->bridge[count - 1]);
+	if (!finding->why.len)
+		doctor_say(finding, DOCTOR_OK, neighbours
+			   ? "the host lets all others behind %s sleep"
+			   : "nothing else is behind %s", slot->bridge[count - 1]);
 }
 
 static void look_rail(const struct doctor_host *host, const struct doctor_slot *slot,

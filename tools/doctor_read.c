@@ -1,6 +1,7 @@
 /* What the doctor reads, and how it makes sure that no device wakes up for it. */
 #include <assert.h>
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -136,39 +137,47 @@ bool doctor_keyed_line(const struct doctor_host *host, const char *path, const c
 	return true;
 }
 
+static int not_hidden(const struct dirent *entry)
+{
+	return entry->d_name[0] != '.';
+}
+
+int doctor_scan(const struct doctor_host *host, const char *path, struct dirent ***ret_entry)
+{
+	char full[PATH_MAX];
+	int count;
+
+	*ret_entry = NULL;
+	if (snprintf(full, sizeof(full), "%s%s", host->root, path) >= (int)sizeof(full))
+		return -ENAMETOOLONG;
+	count = scandir(full, ret_entry, not_hidden, alphasort);
+	return count < 0 ? -errno : count;
+}
+
+void doctor_scan_finish(struct dirent **entry, int count)
+{
+	for (int i = 0; i < count; i++)
+		free(entry[i]);
+	free(entry);
+}
+
 unsigned int doctor_entries(const struct doctor_host *host, const char *path)
 {
-	unsigned int count = 0;
-	struct dirent *entry;
-	char full[PATH_MAX];
-	DIR *dir;
+	struct dirent **entry;
+	int count = doctor_scan(host, path, &entry);
 
-	if (snprintf(full, sizeof(full), "%s%s", host->root, path) >= (int)sizeof(full))
-		return 0;
-	dir = opendir(full);
-	while (dir && (entry = readdir(dir)))
-		count += entry->d_name[0] != '.';
-	if (dir)
-		closedir(dir);
-	return count;
+	doctor_scan_finish(entry, count);
+	return count > 0 ? (unsigned int)count : 0;
 }
 
 void doctor_first_entry(const struct doctor_host *host, const char *path, char *ret_name,
 			size_t size)
 {
-	struct dirent *entry;
-	char full[PATH_MAX];
-	DIR *dir;
+	struct dirent **entry;
+	int count = doctor_scan(host, path, &entry);
 
-	ret_name[0] = '\0';
-	if (snprintf(full, sizeof(full), "%s%s", host->root, path) >= (int)sizeof(full))
-		return;
-	dir = opendir(full);
-	while (dir && !ret_name[0] && (entry = readdir(dir)))
-		if (entry->d_name[0] != '.')
-			snprintf(ret_name, size, "%.*s", (int)size - 1, entry->d_name);
-	if (dir)
-		closedir(dir);
+	snprintf(ret_name, size, "%.*s", (int)size - 1, count > 0 ? entry[0]->d_name : "");
+	doctor_scan_finish(entry, count);
 }
 
 bool doctor_kernel_argument(const struct doctor_host *host, const char *word)

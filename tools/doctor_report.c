@@ -183,11 +183,6 @@ static bool add_slot(struct doctor_report *report, const char *bdf)
 	return true;
 }
 
-static int not_hidden(const struct dirent *entry)
-{
-	return entry->d_name[0] != '.';
-}
-
 /* Every slot with a display: VGA, 3D and other controllers of the class. */
 static bool add_displays(struct doctor_report *report, struct dirent *const *entry, int count)
 {
@@ -244,23 +239,16 @@ int doctor_examine(const struct doctor_host *host, unsigned int count, char *con
 {
 	struct doctor_report report = {.host = host, .asked = count};
 	struct dirent **entry;
-	char dir[PATH_MAX];
+	int entries = doctor_scan(host, "/sys/bus/pci/devices", &entry);
 	bool enough;
-	int entries;
 
-	snprintf(dir, sizeof(dir), "%.4000s/bus/pci/devices", host->sysfs);
-	entries = scandir(dir, &entry, not_hidden, alphasort);
 	if (entries < 0) {
-		int error = -errno;
-
-		snprintf(ret_why, why_size, "cannot read %s: %s; is sysfs mounted?", dir,
-			 strerror(-error));
-		return error;
+		snprintf(ret_why, why_size, "cannot read %s/bus/pci/devices: %s; is sysfs mounted?",
+			 host->sysfs, strerror(-entries));
+		return entries;
 	}
 	enough = examine(&report, count, bdf, entry, entries);
-	for (int i = 0; i < entries; i++)
-		free(entry[i]);
-	free(entry);
+	doctor_scan_finish(entry, entries);
 	if (!enough) {
 		doctor_finish(&report);
 		snprintf(ret_why, why_size, "out of memory");

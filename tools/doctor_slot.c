@@ -85,11 +85,6 @@ static void add_member(struct members *members, const struct doctor_host *host, 
 		add_name(good ? &members->good : &members->bad, full, driver);
 }
 
-static int not_hidden(const struct dirent *entry)
-{
-	return entry->d_name[0] != '.';
-}
-
 static void say_members(struct doctor_finding *finding, const struct members *members, int group)
 {
 	const char *bad_end = members->bads > MEMBERS_SHOWN ? ", ..." : "";
@@ -112,21 +107,19 @@ static void look_at_group(const struct doctor_host *host, const struct doctor_sl
 {
 	struct members members = {{0}, {0}, 0, 0};
 	struct dirent **entry;
-	char dir[PATH_MAX];
+	char path[64];
 	int count;
 
-	snprintf(dir, sizeof(dir), "%.4000s/kernel/iommu_groups/%d/devices", host->sysfs, group);
-	count = scandir(dir, &entry, not_hidden, alphasort);
+	snprintf(path, sizeof(path), "/sys/kernel/iommu_groups/%d/devices", group);
+	count = doctor_scan(host, path, &entry);
 	if (count < 0) {
 		doctor_say(finding, DOCTOR_UNKNOWN, "IOMMU group %d cannot be listed", group);
 		return;
 	}
-	for (int i = 0; i < count; i++) {
+	for (int i = 0; i < count; i++)
 		if (!doctor_is_of_slot(slot, entry[i]->d_name))
 			add_member(&members, host, entry[i]->d_name);
-		free(entry[i]);
-	}
-	free(entry);
+	doctor_scan_finish(entry, count);
 	say_members(finding, &members, group);
 	if (members.bads && !finding->fix.len) {
 		doctor_fix(finding, "# put the card where its group is its own, or, if they can be "

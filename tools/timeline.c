@@ -203,21 +203,20 @@ static void leave(struct timeline *timeline, struct timeline_lane *lane)
 	lane->is_alive = false;
 }
 
-/* A function is named as its slot, a dot and its number. */
+/* A function is named as its slot, a dot and its number; `slot` may be the function, too. */
 static bool is_in_slot(const char *device, const char *slot)
 {
 	size_t len = strlen(slot);
 
-	return !strncmp(device, slot, len) && device[len] == '.' && !strchr(device + len + 1, '.');
+	return !strncmp(device, slot, len) &&
+	       (!device[len] || (device[len] == '.' && !strchr(device + len + 1, '.')));
 }
 
-/* Of all functions of a slot, or of the one that is named. */
 static void take_slot(struct timeline *timeline, const struct event_line *line,
 		      enum timeline_mark_kind kind)
 {
 	for (unsigned int i = 0; i < timeline->lanes; i++)
-		if (is_in_slot(timeline->lane[i]->device, line->device) ||
-		    !strcmp(timeline->lane[i]->device, line->device))
+		if (is_in_slot(timeline->lane[i]->device, line->device))
 			mark(timeline, &timeline->lane[i]->marks, kind);
 }
 

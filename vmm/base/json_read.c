@@ -13,8 +13,9 @@
  * only these (section 2 JSON Grammar). jsmn takes any, which a terminal would obey. */
 static bool has_control(const char *bytes, size_t len)
 {
-	for (size_t i = 0; i < len; i++)
-		if ((unsigned char)bytes[i] < ' ' && (!bytes[i] || !strchr("\t\n\r", bytes[i])))
+	for (; len; len--, bytes++)
+		if ((unsigned char)*bytes < ' ' && *bytes != '\t' && *bytes != '\n' &&
+		    *bytes != '\r')
 			return true;
 	return false;
 }
