@@ -17,9 +17,11 @@
 #include "vfio/host.h"
 #include "vfio/sysfs.h"
 #include "vmm/base/bits.h"
+#include "vmm/base/number.h"
 
 #define NAME_LEN 64 /* of a device of the host; the kernel's are shorter */
 #define IFF_UP 1    /* Linux 6.1, include/uapi/linux/if.h */
+#define WHERE_LEN 256
 
 /* A search through one class of the host's devices for those that are behind a PCI function. */
 struct search {
@@ -93,6 +95,19 @@ static void check_interface(struct search *search, const char *name)
 
 /* --- disks --- */
 
+/* Word number `index` of `text`, from 0, as much of it as fits. False: there are not so many. */
+static bool word_at(const char *text, unsigned int index, char *ret_word, size_t size)
+{
+	static const char blanks[] = " \t\n";
+
+	for (text += strspn(text, blanks); index; index--) {
+		text += strcspn(text, blanks);
+		text += strspn(text, blanks);
+	}
+	snprintf(ret_word, size, "%.*s", (int)strcspn(text, blanks), text);
+	return *text;
+}
+
 /* Is the mount of this line (proc(5), /proc/PID/mountinfo) of the block device? Some filesystems
  * have a number of their own, and name the device as their source. */
 static bool line_mounts(const char *line, const char *name, const char *number, char *ret_where)
@@ -100,17 +115,17 @@ static bool line_mounts(const char *line, const char *name, const char *number, 
 	char mounted[32], source[PATH_MAX] = "", real[PATH_MAX];
 	const char *rest = strstr(line, " - ");
 
-	if (sscanf(line, "%*s %*s %31s %*s %255s", mounted, ret_where) != 2)
+	if (!word_at(line, 2, mounted, sizeof(mounted)) || !word_at(line, 4, ret_where, WHERE_LEN))
 		return false;
 	if (number[0] && !strcmp(mounted, number))
 		return true;
-	if (!rest || sscanf(rest, " - %*s %4095s", source) != 1 || strncmp(source, "/dev/", 5))
+	if (!rest || !word_at(rest, 2, source, sizeof(source)) || strncmp(source, "/dev/", 5))
 		return false;
 	return !strcmp((realpath(source, real) ? real : source) + 5, name);
 }
 
 static bool is_mounted(const struct search *search, const char *name, const char *number,
-		       char ret_where[256])
+		       char ret_where[WHERE_LEN])
 {
 	char path[PATH_MAX], *line = NULL;
 	bool found = false;
@@ -136,7 +151,9 @@ static bool is_swap(const struct search *search, const char *name)
 	snprintf(path, sizeof(path), "%s/swaps", search->host->proc);
 	file = fopen(path, "re");
 	while (file && !found && fgets(line, sizeof(line), file))
-		found = sscanf(line, "/dev/%255s", file_name) == 1 && !strcmp(file_name, name);
+		found = !strncmp(line, "/dev/", 5) &&
+			word_at(line + 5, 0, file_name, sizeof(file_name)) &&
+			!strcmp(file_name, name);
 	if (file)
 		fclose(file);
 	return found;
@@ -166,7 +183,7 @@ static bool has_holder(const char *dir, char ret_holder[NAME_LEN])
 /* Disks and partitions alike. */
 static void check_disk(struct search *search, const char *name)
 {
-	char dir[PATH_MAX], number[32] = "", where[256], holder[NAME_LEN];
+	char dir[PATH_MAX], number[32] = "", where[WHERE_LEN], holder[NAME_LEN];
 
 	class_dir(search, "block", name, dir);
 	sysfs_read_line(dir, "dev", number, sizeof(number));
@@ -181,6 +198,15 @@ static void check_disk(struct search *search, const char *name)
 		refuse(search->fn, false, "its disk %s is in use", name);
 }
 
+/* A number after `prefix` at `*at`, which then is behind it. */
+static bool take_number(const char **at, const char *prefix, unsigned int *ret_number)
+{
+	size_t len = strlen(prefix);
+
+	*at = strncmp(*at, prefix, len) ? NULL : number_take(*at + len, 9, ret_number);
+	return *at;
+}
+
 /*
  * With multipath of NVMe the controller has only the hidden path "nvme0c1n2"; the disk is
  * "nvme0n2", elsewhere in sysfs (Linux 6.1, drivers/nvme/host/multipath.c,
@@ -189,10 +215,12 @@ static void check_disk(struct search *search, const char *name)
 static void check_disk_or_path(struct search *search, const char *name)
 {
 	unsigned int subsystem, controller, space;
-	char head[NAME_LEN], path[PATH_MAX], real[PATH_MAX], end;
+	char head[NAME_LEN], path[PATH_MAX], real[PATH_MAX];
+	const char *at = name;
 
 	check_disk(search, name);
-	if (sscanf(name, "nvme%uc%un%u%c", &subsystem, &controller, &space, &end) != 3)
+	if (!take_number(&at, "nvme", &subsystem) || !take_number(&at, "c", &controller) ||
+	    !take_number(&at, "n", &space) || *at)
 		return;
 	snprintf(head, sizeof(head), "nvme%un%u", subsystem, space);
 	class_dir(search, "block", head, path);

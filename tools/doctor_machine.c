@@ -8,6 +8,7 @@
 
 #include "tools/doctor.h"
 #include "vmm/base/bits.h"
+#include "vmm/base/number.h"
 
 #define MODULES "modprobe -a vfio-pci vfio_iommu_type1"
 
@@ -135,11 +136,13 @@ static void look_idle_d3(const struct doctor_host *host, const struct doctor_slo
 /* "6.12.1-amd64" to 6, 12, 1; parts that are not there are 0. */
 static bool read_version(const char *release, unsigned int ret_part[3])
 {
-	char end[3];
+	const char *at = number_take(release, 4, &ret_part[0]);
 
 	ret_part[1] = ret_part[2] = 0;
-	return sscanf(release, "%4u.%4u.%4u", &ret_part[0], &ret_part[1], &ret_part[2]) >= 2 &&
-	       sscanf(release, "%*u%2[.]", end) == 1;
+	at = at && *at == '.' ? number_take(at + 1, 4, &ret_part[1]) : NULL;
+	if (at && *at == '.')
+		number_take(at + 1, 4, &ret_part[2]);
+	return at;
 }
 
 /* Distributions bring later work to older kernels; then its functions are among the kernel's

@@ -12,6 +12,7 @@
 
 #include "vfio/sysfs.h"
 #include "vmm/base/bits.h"
+#include "vmm/base/number.h"
 
 /* A sentence in the making: what does not fit is cut off. */
 struct text {
@@ -102,10 +103,12 @@ static int read_node(const char *dir)
 		return -1;
 	list = opendir(path);
 	while (list && node < 0 && (entry = readdir(list))) {
+		bool named = !strncmp(entry->d_name, "vfio", 4);
+		const char *rest;
 		unsigned int number;
-		char end;
 
-		if (sscanf(entry->d_name, "vfio%9u%c", &number, &end) == 1)
+		rest = named ? number_take(entry->d_name + 4, 9, &number) : NULL;
+		if (rest && !*rest)
 			node = (int)number;
 	}
 	if (list)
