@@ -27,7 +27,7 @@ CFLAGS_OWN := -std=c11 $(WARNINGS) -fno-common -ffunction-sections -fdata-sectio
 # The binary is static and has a fixed address, so its code need not be independent of it.
 CFLAGS_PRODUCT := -fno-asynchronous-unwind-tables -fno-pie
 # The build ID joins a stripped program and its symbols (the package minivmm-dbgsym).
-LDFLAGS_OWN := -static -Wl,--gc-sections -Wl,--build-id
+LDFLAGS_OWN := -static -Wl,--gc-sections -Wl,--build-id -Wl,-T,scripts/product.ld
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=undefined
 
 SOURCES := $(sort $(wildcard vmm/base/*.c vmm/*.c devices/*.c vfio/*.c acpi/*.c tools/*.c))
@@ -36,7 +36,7 @@ CLANG_OBJECTS := $(SOURCES:%.c=$(BUILD)/clang/%.o)
 
 # Unit tests: every tests/**/test_*.c is a program, linked with all of the product but what talks
 # to KVM, for which there are fakes.
-KVM_USERS := vmm/main.c vmm/machine.c vmm/kvm.c vmm/mem.c vmm/irq.c vmm/vcpu.c vmm/vcpu_state.c
+KVM_USERS := vmm/main.c vmm/machine.c vmm/kvm.c vmm/mem.c vmm/irq.c vmm/doorbell.c vmm/vcpu.c vmm/vcpu_state.c
 TEST_SOURCES := $(sort $(wildcard tests/test_*.c tests/*/test_*.c tests/*/*/test_*.c))
 TEST_TOOLS := $(sort $(wildcard tests/*/dump_*.c))
 TESTS := $(TEST_SOURCES:%.c=$(BUILD)/%) $(TEST_TOOLS:%.c=$(BUILD)/%)
@@ -71,9 +71,10 @@ help:
 	@echo "make rig-shell  the prompt of the rig's host"
 	@echo "make clean      remove what was built, keep downloads"
 
+minivmm $(BUILD)/clang/minivmm: scripts/product.ld
 minivmm: $(OBJECTS)
 	$(say) "CC $@"
-	$(Q)$(CC_MUSL) $(CFLAGS) $(LDFLAGS_OWN) -o $@ $^ $(LIBFDT) -lpthread
+	$(Q)$(CC_MUSL) $(CFLAGS) $(LDFLAGS_OWN) -o $@ $(filter %.o,$^) $(LIBFDT) -lpthread
 
 # A fresh machine gets its packages before the first compiler call.
 PACKAGES_BUILD := $(BUILD)/.packages-build
@@ -103,7 +104,7 @@ $(BUILD)/clang/%.o: %.c Makefile | $(PACKAGES_TEST)
 		-c -o $@ $<
 $(BUILD)/clang/minivmm: $(CLANG_OBJECTS) | $(PACKAGES_BUILD)
 	$(say) "CC $@"
-	$(Q)$(CC_MUSL) $(CFLAGS) $(LDFLAGS_OWN) -o $@ $^ $(LIBFDT) -lpthread
+	$(Q)$(CC_MUSL) $(CFLAGS) $(LDFLAGS_OWN) -o $@ $(filter %.o,$^) $(LIBFDT) -lpthread
 
 $(BUILD)/san/%.o: %.c Makefile | $(PACKAGES_TEST) $(PACKAGES_BUILD)
 	@mkdir -p $(@D)
