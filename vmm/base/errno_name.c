@@ -17,7 +17,7 @@ const char *errno_name(int error)
 		{EAGAIN, "EAGAIN"}, {EINTR, "EINTR"},   {EBADF, "EBADF"},
 		{EFAULT, "EFAULT"}, {ENXIO, "ENXIO"},   {ETIMEDOUT, "ETIMEDOUT"},
 		{ECANCELED, "ECANCELED"},             {EPROTO, "EPROTO"},
-		{ECONNRESET, "ECONNRESET"},
+		{ECONNRESET, "ECONNRESET"}, {ENOSPC, "ENOSPC"},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
