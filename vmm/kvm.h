@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct doorbells;
 struct irq_chip;
 struct mem;
 
@@ -59,5 +60,9 @@ struct irq_chip *irq_chip_create(struct kvm *kvm);
 void irq_chip_destroy(struct irq_chip *chip); /* accepts NULL */
 /* Back to the state at creation: PIC, IOAPIC and PIT. All vCPUs are stopped. */
 void irq_chip_reset(struct irq_chip *chip);
+
+/* NULL: out of memory. */
+struct doorbells *doorbells_create(const struct kvm *kvm);
+void doorbells_destroy(struct doorbells *doorbells); /* accepts NULL */
 
 #endif

@@ -1,0 +1,71 @@
+/*
+ * What the files of the virtio PCI transport share among themselves.
+ */
+#ifndef DEVICES_VIRTIO_PCI_INTERNAL_H
+#define DEVICES_VIRTIO_PCI_INTERNAL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "devices/pci.h"
+#include "devices/virtio.h"
+#include "devices/virtio_pci.h"
+
+/* Something that interrupts: the configuration, or a queue. */
+struct virtio_source {
+	int fd;             /* the device's eventfd */
+	uint16_t vector;    /* VIRTIO_MSI_NO_VECTOR: none */
+	bool attached;      /* the kernel takes `fd`'s signals to the vector's route */
+	int attached_gsi;
+};
+
+struct virtio_vector {
+	int gsi;            /* of the route, negative: none yet */
+	bool set;
+	struct msi_message message;
+};
+
+/* dev.lock protects all of it. */
+struct virtio_pci {
+	struct pci_dev pci;
+	struct virtio_dev *dev;
+	struct irq_chip *irq;
+	struct doorbells *doorbells;
+
+	uint32_t device_feature_select, driver_feature_select;
+	uint16_t queue_select;
+	uint8_t isr;
+
+	gpa_t bar_address;
+	bool bar_mapped;
+	uint64_t bells;     /* queues with a doorbell, a bit each */
+
+	unsigned int sources; /* [0] the configuration, [1 + n] queue n */
+	struct virtio_source *source;
+	struct virtio_vector *vector; /* pci.msix.table_size */
+	int line_fd;        /* epoll descriptor: of all sources while MSI-X is off, else of none */
+	bool lines_watched;
+};
+_Static_assert(VIRTIO_QUEUES_MAX <= 64, "a bit for each queue in struct virtio_pci.bells");
+
+/* --- virtio_pci_irq.c --- */
+
+/* 0 or negative errno; virtio_irq_finish() undoes what was done. */
+int virtio_irq_init(struct virtio_pci *transport);
+void virtio_irq_finish(struct virtio_pci *transport);
+
+/* All sources, or those of one vector, as the MSI-X registers and Bus Master now want them. */
+void virtio_irq_sync(struct virtio_pci *transport);
+void virtio_irq_vector_changed(struct pci_dev *pci, unsigned int vector);
+bool virtio_irq_pending(struct pci_dev *pci, unsigned int vector);
+
+/* Maps a source to a vector that the driver wrote; one that does not exist unmaps it. */
+void virtio_irq_map(struct virtio_pci *transport, unsigned int source, uint16_t vector);
+
+/* No vector is mapped, nothing is pending. */
+void virtio_irq_reset(struct virtio_pci *transport);
+
+/* The ISR byte, which a read clears. */
+uint8_t virtio_irq_take_isr(struct virtio_pci *transport);
+
+#endif
