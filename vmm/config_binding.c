@@ -12,6 +12,7 @@ static const struct config_property in_root[] = {
 	{"compatible", CONFIG_COMPAT, NULL, NULL},
 	{"no-reboot", CONFIG_FLAG, "no-reboot", NULL},
 	{"debug-exit", CONFIG_FLAG, "debug-exit", NULL},
+	{"entropy", CONFIG_FLAG, "entropy", NULL},
 	{NULL, 0, NULL, NULL},
 };
 
@@ -61,6 +62,16 @@ static const struct config_property in_gpu[] = {
 	{NULL, 0, NULL, NULL},
 };
 
+static const struct config_property in_disk[] = {
+	{"file", CONFIG_PATH, NULL, NULL},
+	{"read-only", CONFIG_FLAG, "ro", NULL},
+	{"direct", CONFIG_FLAG, "direct", NULL},
+	{"queues", CONFIG_U32, "queues", NULL},
+	{"serial", CONFIG_STRING, "id", NULL},
+	{"io", CONFIG_STRING, "io", NULL},
+	{NULL, 0, NULL, NULL},
+};
+
 const struct config_node config_nodes[] = {
 	{"", NULL, in_root},
 	{"chosen", NULL, in_chosen},
@@ -70,5 +81,6 @@ const struct config_node config_nodes[] = {
 	{"api", NULL, in_api},
 	{"vfio", NULL, in_vfio},
 	{"gpu", "gpu", in_gpu},
+	{"disk", "disk", in_disk},
 	{NULL, NULL, NULL},
 };

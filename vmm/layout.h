@@ -89,6 +89,11 @@ typedef uint64_t iova_t; /* address that a device uses for DMA; equals the gpa w
 #define GPE_SLOT_FIRST 0x10
 #define SLOT_MAX 16 /* passed-through slots: root ports 00:01.0 to 00:10.0 */
 
+/* Virtio devices on bus 0: a device number for each type (or two), a function for each instance. */
+#define VIRTIO_ENTROPY_SLOT 0x11
+#define VIRTIO_BLOCK_SLOT 0x18
+#define VIRTIO_BLOCK_SLOTS 2U
+
 #define VCPU_MAX 64
 
 /* The GSI of a PCI interrupt pin (1 to 4) of device `dev` on bus 0; also what _PRT says. */

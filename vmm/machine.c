@@ -13,6 +13,7 @@
 #include "devices/legacy.h"
 #include "devices/pci.h"
 #include "devices/q35.h"
+#include "devices/virtio_devices.h"
 #include "vfio/vfio.h"
 #include "vmm/api.h"
 #include "vmm/base/bits.h"
@@ -49,6 +50,8 @@ struct machine {
 	struct rtc *rtc;
 	struct pci_host *pci;
 	struct q35 *q35;
+	struct doorbells *doorbells;
+	struct virtio_devices *virtio;
 	struct slots *slots;
 	struct vcpus *vcpus;
 	struct terminal *terminal;
@@ -207,11 +210,14 @@ static int create_core(struct machine *m, char *why, size_t why_size)
 	if (error)
 		return error;
 	m->irq = irq_chip_create(&m->kvm);
+	m->doorbells = doorbells_create(&m->kvm);
 	m->port = bus_create("port");
 	m->mmio = bus_create("mmio");
 	m->loop = loop_create();
 	m->reset_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	return m->irq && m->port && m->mmio && m->loop && m->reset_fd >= 0 ? 0 : -ENOMEM;
+	return m->irq && m->doorbells && m->port && m->mmio && m->loop && m->reset_fd >= 0
+		       ? 0
+		       : -ENOMEM;
 }
 
 static int create_devices(struct machine *m)
@@ -231,6 +237,17 @@ static int create_devices(struct machine *m)
 	if (m->options->debug_exit)
 		return debug_exit_create(m->port, on_debug_exit, m);
 	return 0;
+}
+
+static int create_virtio(struct machine *m, char *why, size_t why_size)
+{
+	const struct virtio_machine machine = {
+		.mem = m->mem, .irq = m->irq, .doorbells = m->doorbells, .pci = m->pci};
+	const struct virtio_devices_config config = {
+		.disk = m->options->disk, .disks = m->options->disks,
+		.entropy = m->options->entropy};
+
+	return virtio_devices_create(&config, &machine, m->loop, &m->virtio, why, why_size);
 }
 
 static int create_slots(struct machine *m, char *why, size_t why_size)
@@ -289,6 +306,7 @@ static void on_reset(void *opaque, int fd)
 	irq_chip_reset(m->irq);
 	for (unsigned int i = 0; (slot = slots_get(m->slots, i)); i++)
 		vfio_slot_reset(slot);
+	virtio_devices_reset(m->virtio);
 	q35_reset(m->q35);
 	acpi_pm_reset(m->pm);
 	serial_reset(m->serial);
@@ -363,6 +381,8 @@ static int build(struct machine *m, char *why, size_t why_size)
 		error = create_api(m, why, why_size);
 	if (!error)
 		error = create_devices(m);
+	if (!error)
+		error = create_virtio(m, why, why_size);
 	if (!error)
 		error = create_slots(m, why, why_size);
 	if (!error)
@@ -442,6 +462,7 @@ void machine_destroy(struct machine *machine)
 		return;
 	vcpus_destroy(machine->vcpus);
 	slots_destroy(machine->slots);
+	virtio_devices_destroy(machine->virtio);
 	q35_destroy(machine->q35);
 	pci_host_destroy(machine->pci);
 	rtc_destroy(machine->rtc);
@@ -452,6 +473,7 @@ void machine_destroy(struct machine *machine)
 	loop_destroy(machine->loop);
 	bus_destroy(machine->mmio);
 	bus_destroy(machine->port);
+	doorbells_destroy(machine->doorbells);
 	irq_chip_destroy(machine->irq);
 	mem_destroy(machine->mem);
 	kvm_close(&machine->kvm);

@@ -33,6 +33,10 @@ static const char help[] =
 	"       x-entry-error=NAME   test aid: low power fails with ENOTTY, EINVAL or EIO\n"
 	"  --hotplug-ports N         empty ports for cards that come later (see docs/vfio.md);\n"
 	"                            0 (default) to 16, slots of --gpu included\n"
+	"  --disk FILE[,KEY]...      a raw image or block device as virtio disk; repeatable;\n"
+	"                            keys: ro, direct, queues=N, id=SERIAL, io=KIND; see\n"
+	"                            docs/virtio.md\n"
+	"  --entropy                 a virtio source of random numbers\n"
 	"  --quirks FILE             rules for cards of your own, on top of those built in\n"
 	"  --vfio-backend KIND       auto (default), group or iommufd\n"
 	"  --kernel FILE             same as GUEST\n"
@@ -131,6 +135,7 @@ static void inherit(struct options *options)
 {
 	options->inherited.kernel = options->kernel;
 	options->inherited.slots = (1U << options->slots) - 1;
+	options->inherited.disks = (1U << options->disks) - 1;
 }
 
 static int check_slots(const struct options *options, struct why why)

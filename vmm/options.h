@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "devices/block_image.h"
 #include "vfio/vfio.h"
 #include "vmm/layout.h"
 
@@ -29,11 +30,14 @@ struct options {
 	unsigned int hotplug_ports; /* empty slots, after those of `slot`; SLOT_MAX in all */
 	unsigned int slots;
 	struct vfio_slot_config slot[SLOT_MAX];
+	unsigned int disks;
+	struct disk_config disk[DISK_MAX];
+	bool entropy;
 	/* What of the config's the command line may still replace, each once: after that it is its
 	 * own. What may be set again anyhow needs no mark. */
 	struct {
 		bool kernel;
-		uint32_t slots; /* one bit each */
+		uint32_t slots, disks; /* one bit each */
 	} inherited;
 	struct options_kept *kept; /* texts of the config */
 };

@@ -165,6 +165,37 @@ static bool get_hotplug_ports(const struct options *options, unsigned int index,
 	return true;
 }
 
+/* As with a slot, a disk of the config is replaced by one of the same file. One that is given twice
+ * is refused when it is opened. */
+static int add_disk(struct options *options, const char *text, struct why why)
+{
+	struct disk_config disk;
+	unsigned int i = 0;
+	int error = disk_config_parse(text, &disk, why.text, why.size);
+
+	if (error)
+		return error;
+	while (i < options->disks && (!(options->inherited.disks & 1U << i) ||
+				      strcmp(options->disk[i].path, disk.path)))
+		i++;
+	if (i == DISK_MAX) {
+		snprintf(why.text, why.size, "--disk %s: no more than %u disks", text, DISK_MAX);
+		return -EINVAL;
+	}
+	options->disk[i] = disk;
+	options->disks += i == options->disks;
+	options->inherited.disks &= ~(1U << i);
+	return 0;
+}
+
+static bool get_disk(const struct options *options, unsigned int index, struct text *ret_text)
+{
+	if (index >= options->disks)
+		return false;
+	disk_config_format(&options->disk[index], ret_text);
+	return true;
+}
+
 int options_set_kernel(struct options *options, const char *path, struct why why)
 {
 	if (options->kernel && !options->inherited.kernel) {
@@ -206,6 +237,8 @@ static int set_api(struct options *options, const char *path, struct why why)
 const struct option_spec option_specs[OPTIONS_MAX + 1] = {
 	{"gpu", OPTION_LIST, 0, add_slot, get_slot},
 	{"hotplug-ports", OPTION_VALUE, 0, set_hotplug_ports, get_hotplug_ports},
+	{"disk", OPTION_LIST, 0, add_disk, get_disk},
+	{"entropy", OPTION_FLAG, AT(entropy), NULL, NULL},
 	{"kernel", OPTION_TEXT, AT(kernel), options_set_kernel, NULL},
 	{"initrd", OPTION_TEXT, AT(initrd), NULL, NULL},
 	{"append", OPTION_TEXT, AT(append), NULL, NULL},

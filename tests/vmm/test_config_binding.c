@@ -101,6 +101,7 @@ static const struct {
 	const char *option, *wrong;
 } lists[] = {
 	{"gpu", "01:00.0,nosuchkey=1"},
+	{"disk", "a.img,nosuchkey=1"},
 };
 
 static const char *wrong_value(const char *option)
@@ -173,12 +174,12 @@ static void read_file(const char *path, char ret_text[FILE_MAX])
 /* Of the machine with one slot of which nothing is said. */
 static void print_defaults(struct text *text)
 {
-	char *argv[] = {(char[]){"minivmm"}, (char[]){"--gpu=01:00.0"}, (char[]){"--print-config"},
-			NULL};
+	char *argv[] = {(char[]){"minivmm"}, (char[]){"--gpu=01:00.0"}, (char[]){"--disk=a.img"},
+			(char[]){"--print-config"}, NULL};
 	struct options options;
 	char why[256];
 
-	assert_int_equal(options_parse(3, argv, &options, why, sizeof(why)), 0);
+	assert_int_equal(options_parse(4, argv, &options, why, sizeof(why)), 0);
 	assert_int_equal(config_print(&options, text), 0);
 	options_finish(&options);
 }

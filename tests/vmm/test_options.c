@@ -9,7 +9,7 @@
 #include "vmm/base/bits.h"
 #include "vmm/options.h"
 
-#define ARGS_MAX 8
+#define ARGS_MAX 12
 
 static int parse(const char *const *args, struct options *options, char *why, size_t why_size)
 {
@@ -37,6 +37,8 @@ static void test_options_defaults(void **state)
 	assert_int_equal(options.memory, 512 * MIB);
 	assert_int_equal(options.cpus, 1);
 	assert_int_equal(options.slots, 0);
+	assert_int_equal(options.disks, 0);
+	assert_false(options.entropy);
 	assert_null(options.events);
 	assert_null(options.quirks);
 	assert_int_equal(options.vfio_backend, VFIO_BACKEND_AUTO);
@@ -46,7 +48,8 @@ static void test_options_defaults(void **state)
 static void test_options_everything(void **state)
 {
 	const char *args[] = {"--gpu=01:00.0", "--memory=2G",   "--cpus=4",    "--no-reboot",
-			      "--debug-exit",  "--events=-",    "--initrd=i",  "bzImage"};
+			      "--debug-exit",  "--events=-",    "--initrd=i",  "--entropy",
+			      "--disk=a.img",  "--disk=b,ro",   "bzImage"};
 	const char *list[ARGS_MAX + 1] = {0};
 	struct options options;
 	char why[256];
@@ -58,6 +61,10 @@ static void test_options_everything(void **state)
 	assert_int_equal(options.cpus, 4);
 	assert_true(options.no_reboot && options.debug_exit);
 	assert_int_equal(options.slots, 1);
+	assert_true(options.entropy);
+	assert_int_equal(options.disks, 2);
+	assert_string_equal(options.disk[0].path, "a.img");
+	assert_true(options.disk[1].read_only);
 	assert_string_equal(options.slot[0].bdf, "0000:01:00.0");
 	assert_string_equal(options.initrd, "i");
 	assert_string_equal(options.kernel, "bzImage");

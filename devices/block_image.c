@@ -1,0 +1,316 @@
+#include "devices/block_image.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "vmm/base/bits.h"
+#include "vmm/base/log.h"
+#include "vmm/base/text.h"
+
+#define ALIGN_UNKNOWN 4096U /* serves every file system and disk, when the kernel does not say */
+#define MAGIC_LEN 8
+
+struct why {
+	const char *path;
+	char *text;
+	size_t size;
+};
+
+static int refuse(struct why why, int error, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+static int refuse(struct why why, int error, const char *fmt, ...)
+{
+	char sentence[256];
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(sentence, sizeof(sentence), fmt, args);
+	va_end(args);
+	snprintf(why.text, why.size, "--disk %s: %s", why.path, sentence);
+	return error;
+}
+
+/* --- the option --- */
+
+static const char *const kinds[] = {
+	[DISK_IO_AUTO] = "auto", [DISK_IO_URING] = "uring", [DISK_IO_THREADS] = "threads",
+};
+
+static int set_io(const char *value, struct disk_config *config)
+{
+	for (unsigned int i = 0; i < ARRAY_SIZE(kinds); i++) {
+		if (strcmp(kinds[i], value))
+			continue;
+		config->io = (enum disk_io)i;
+		return 0;
+	}
+	return -EINVAL;
+}
+
+static int set_queues(const char *value, struct disk_config *config)
+{
+	unsigned int queues = 0;
+
+	for (; *value >= '0' && *value <= '9' && queues <= DISK_QUEUES_MAX; value++)
+		queues = 10 * queues + (unsigned int)(*value - '0');
+	if (*value || !queues || queues > DISK_QUEUES_MAX)
+		return -EINVAL;
+	config->queues = queues;
+	return 0;
+}
+
+/* VIRTIO 1.2, 5.2.6 Device Operation: up to 20 bytes of ASCII. */
+static int set_serial(const char *value, struct disk_config *config)
+{
+	size_t len = strlen(value);
+
+	if (!len || len >= sizeof(config->serial))
+		return -EINVAL;
+	for (size_t i = 0; i < len; i++)
+		if (value[i] <= ' ' || value[i] > '~')
+			return -EINVAL;
+	memcpy(config->serial, value, len + 1);
+	return 0;
+}
+
+static const struct {
+	const char *key;
+	int (*set)(const char *value, struct disk_config *config);
+	const char *takes;
+} keys[] = {
+	{"queues=", set_queues, "a number from 1 to 16"},
+	{"id=", set_serial, "1 to 20 printable characters"},
+	{"io=", set_io, "auto, uring or threads"},
+};
+
+static int set_key(const char *word, struct disk_config *config, struct why why)
+{
+	if (!strcmp(word, "ro")) {
+		config->read_only = true;
+		return 0;
+	}
+	if (!strcmp(word, "direct")) {
+		config->direct = true;
+		return 0;
+	}
+	for (unsigned int i = 0; i < ARRAY_SIZE(keys); i++) {
+		size_t len = strlen(keys[i].key);
+
+		if (strncmp(word, keys[i].key, len))
+			continue;
+		if (!keys[i].set(word + len, config))
+			return 0;
+		return refuse(why, -EINVAL, "%.*s takes %s, not \"%s\"", (int)len - 1, keys[i].key,
+			      keys[i].takes, word + len);
+	}
+	return refuse(why, -EINVAL, "no key \"%s\"; there are ro, direct, queues, id, io", word);
+}
+
+int disk_config_parse(const char *text, struct disk_config *ret_config, char *ret_why,
+		      size_t why_size)
+{
+	struct why why = {text, ret_why, why_size};
+	struct disk_config config = {.queues = 1};
+	size_t len = strcspn(text, ",");
+
+	if (!len || len >= sizeof(config.path))
+		return refuse(why, -EINVAL, "the path of an image has 1 to %u bytes, not %zu",
+			      DISK_PATH_SIZE - 1U, len);
+	memcpy(config.path, text, len);
+	for (text += len; *text; text += len) {
+		char word[64];
+
+		len = strcspn(++text, ",");
+		if (len >= sizeof(word))
+			return refuse(why, -EINVAL, "a key with %zu bytes; there are ro, direct, "
+						    "queues, id, io", len);
+		memcpy(word, text, len);
+		word[len] = '\0';
+		if (set_key(word, &config, why))
+			return -EINVAL;
+	}
+	*ret_config = config;
+	return 0;
+}
+
+void disk_config_format(const struct disk_config *config, struct text *ret_text)
+{
+	text_add(ret_text, "%s%s%s,queues=%u,io=%s", config->path, config->read_only ? ",ro" : "",
+		 config->direct ? ",direct" : "", config->queues, kinds[config->io]);
+	if (config->serial[0])
+		text_add(ret_text, ",id=%s", config->serial);
+}
+
+/* --- opening --- */
+
+/* A FIFO must not make us wait; a disk that is mounted or otherwise in use is not to be written
+ * (open(2): O_EXCL without O_CREAT, of a block device). */
+static int open_file(const struct disk_config *config, bool is_device, struct why why)
+{
+	int flags = O_CLOEXEC | O_NONBLOCK | O_NOCTTY | (config->direct ? O_DIRECT : 0) |
+		    (config->read_only ? O_RDONLY : O_RDWR);
+	int fd, error;
+
+	if (is_device && !config->read_only)
+		flags |= O_EXCL;
+	fd = open(config->path, flags);
+	if (fd >= 0) {
+		/* io_uring would take it for "do not wait". */
+		fcntl(fd, F_SETFL, flags & ~O_NONBLOCK);
+		return fd;
+	}
+	error = -errno;
+	if (error == -EINVAL && config->direct)
+		return refuse(why, error, "its file system has no direct I/O; give it without "
+					  "\"direct\"");
+	if (error == -EBUSY)
+		return refuse(why, error, "the disk is in use on this host, mounted perhaps");
+	if ((error == -EACCES || error == -EROFS || error == -EPERM) && !config->read_only)
+		return refuse(why, error, "cannot be opened for writing: %s; with \",ro\" the "
+					  "guest may only read it", strerror(-error));
+	return refuse(why, error, "%s", strerror(-error));
+}
+
+static int check_kind(const struct disk_config *config, bool *ret_is_device, struct why why)
+{
+	struct stat status;
+
+	if (stat(config->path, &status)) {
+		int error = -errno;
+
+		return refuse(why, error, "%s%s", strerror(-error), error == -ENOENT ?
+			      "; \"truncate -s 10G FILE\" makes an empty disk" : "");
+	}
+	if (S_ISDIR(status.st_mode))
+		return refuse(why, -EISDIR, "a directory; give an image file or a block device");
+	if (!S_ISREG(status.st_mode) && !S_ISBLK(status.st_mode))
+		return refuse(why, -EINVAL, "neither a regular file nor a block device");
+	*ret_is_device = S_ISBLK(status.st_mode);
+	return 0;
+}
+
+/* Locks on all of the file that belong to the open file, not to the process: fcntl(2), Open file
+ * description locks. They end with us, however that is. */
+static int lock(const struct block_image *image, struct why why)
+{
+	struct flock whole = {.l_type = image->read_only ? F_RDLCK : F_WRLCK,
+			      .l_whence = SEEK_SET};
+
+	if (!fcntl(image->fd, F_OFD_SETLK, &whole))
+		return 0;
+	if (errno == EAGAIN || errno == EACCES)
+		return refuse(why, -EBUSY, "in use by another virtual machine, or given twice; a "
+					   "disk has one writer, or readers with \",ro\"");
+	log_warn("--disk %s: cannot be locked against other users: %s, ignoring", why.path,
+		 strerror(errno));
+	return 0;
+}
+
+static int find_size(struct block_image *image, bool is_device, struct why why)
+{
+	struct stat status;
+	int protected = 0;
+
+	if (is_device) {
+		/* Not every driver refuses to open a write-protected disk for writing. */
+		if (!image->read_only && !ioctl(image->fd, BLKROGET, &protected) && protected)
+			return refuse(why, -EROFS, "write-protected; with \",ro\" the guest may "
+						   "only read it");
+		if (ioctl(image->fd, BLKGETSIZE64, &image->size))
+			return refuse(why, -errno, "no size: %s", strerror(errno));
+	} else {
+		if (fstat(image->fd, &status))
+			return refuse(why, -errno, "%s", strerror(errno));
+		image->size = (uint64_t)status.st_size;
+	}
+	if (!image->size)
+		return refuse(why, -EINVAL, "empty; \"truncate -s 10G FILE\" makes a disk of it");
+	if (image->size % image->block_size)
+		return refuse(why, -EINVAL, "%llu bytes, which is no multiple of %u; \"truncate "
+					    "-s %%%u FILE\" rounds it up",
+			      (unsigned long long)image->size, image->block_size,
+			      image->block_size);
+	return 0;
+}
+
+static void find_alignment(struct block_image *image, bool is_device)
+{
+	uint32_t offset;
+	int sector;
+
+	block_dio_alignment(image->fd, &image->memory_align, &offset);
+	if (!image->memory_align || !offset) {
+		image->memory_align = offset = ALIGN_UNKNOWN;
+		if (is_device && !ioctl(image->fd, BLKSSZGET, &sector) && sector > 0)
+			offset = (uint32_t)sector;
+	}
+	image->block_size = offset > DISK_SECTOR ? offset : DISK_SECTOR;
+}
+
+/* Said, and no more: see block_image.h. Refusing would let a guest break its next start. */
+static void warn_of_format(const struct block_image *image, const char *path)
+{
+	static const struct {
+		const char *magic, *name;
+	} formats[] = {
+		{"QFI\xfb", "qcow2"}, {"KDMV", "VMDK"}, {"vhdxfile", "VHDX"}, {"conectix", "VHD"},
+	};
+	char head[ALIGN_UNKNOWN] __attribute__((aligned(ALIGN_UNKNOWN)));
+
+	if (pread(image->fd, head, sizeof(head), 0) < MAGIC_LEN)
+		return;
+	for (unsigned int i = 0; i < ARRAY_SIZE(formats); i++)
+		if (!memcmp(head, formats[i].magic, strlen(formats[i].magic)))
+			log_warn("--disk %s: begins like a %s image, but disks are raw: the guest "
+				 "sees its bytes as they are (\"qemu-img convert -O raw\" "
+				 "converts)",
+				 path, formats[i].name);
+}
+
+int block_image_open(const struct disk_config *config, struct block_image *ret_image,
+		     char *ret_why, size_t why_size)
+{
+	struct why why = {config->path, ret_why, why_size};
+	struct block_image image = {.read_only = config->read_only, .block_size = DISK_SECTOR,
+				    .memory_align = 1};
+	bool is_device = false;
+	int error = check_kind(config, &is_device, why);
+
+	if (error)
+		return error;
+	image.fd = open_file(config, is_device, why);
+	if (image.fd < 0)
+		return image.fd;
+	error = lock(&image, why);
+	if (!error && config->direct)
+		find_alignment(&image, is_device);
+	if (!error)
+		error = find_size(&image, is_device, why);
+	if (error) {
+		close(image.fd);
+		return error;
+	}
+	warn_of_format(&image, config->path);
+	*ret_image = image;
+	return 0;
+}
+
+void block_image_close(struct block_image *image)
+{
+	if (image->fd < 0)
+		return;
+	/* What the guest has written and never flushed is not owed to it; but an orderly end is no
+	 * power cut. */
+	if (!image->read_only)
+		fdatasync(image->fd);
+	close(image->fd);
+	image->fd = -1;
+}

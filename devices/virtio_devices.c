@@ -1,0 +1,123 @@
+#include "devices/virtio_devices.h"
+
+#include <errno.h>
+#include <linux/pci.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "devices/pci.h"
+#include "devices/virtio.h"
+#include "devices/virtio_block.h"
+#include "devices/virtio_entropy.h"
+#include "vmm/base/bits.h"
+#include "vmm/layout.h"
+#include "vmm/loop.h"
+
+#define TRANSPORTS_MAX (DISK_MAX + 1)
+#define FUNCTIONS 8U
+_Static_assert(DISK_MAX <= VIRTIO_BLOCK_SLOTS * FUNCTIONS, "each disk has a place");
+
+struct virtio_devices {
+	struct loop *loop;
+	struct virtio_block *block[DISK_MAX];
+	struct virtio_entropy *entropy;
+	struct virtio_pci *transport[TRANSPORTS_MAX];
+	unsigned int transports;
+};
+
+static void on_line(void *opaque, int fd)
+{
+	(void)fd;
+	virtio_pci_service_line(opaque);
+}
+
+/* Number `index` of `count` devices of a type whose first place is device `slot`. */
+static int plug(struct virtio_devices *devices, struct virtio_dev *dev,
+		const struct virtio_machine *machine, unsigned int slot, unsigned int index,
+		unsigned int count)
+{
+	struct virtio_pci **transport = &devices->transport[devices->transports];
+	uint8_t devfn = PCI_DEVFN(slot + index / FUNCTIONS, index % FUNCTIONS);
+	bool first_of_many = index % FUNCTIONS == 0 && index + 1 < count;
+	int error = virtio_pci_create(dev, machine, devfn, first_of_many, transport);
+
+	if (error)
+		return error;
+	devices->transports++;
+	return loop_add(devices->loop, virtio_pci_line_fd(*transport), on_line, *transport);
+}
+
+static int create_disk(struct virtio_devices *devices, const struct virtio_devices_config *config,
+		       unsigned int index, const struct virtio_machine *machine, char *why,
+		       size_t why_size)
+{
+	char name[16];
+	int error;
+
+	snprintf(name, sizeof(name), "disk%u", index);
+	error = virtio_block_create(&config->disk[index], name, &devices->block[index], why,
+				    why_size);
+	if (error)
+		return error;
+	error = plug(devices, virtio_block_dev(devices->block[index]), machine,
+		     VIRTIO_BLOCK_SLOT, index, config->disks);
+	if (error)
+		snprintf(why, why_size, "%s: %s", name, strerror(-error));
+	return error;
+}
+
+static int create_entropy(struct virtio_devices *devices, const struct virtio_machine *machine,
+			  char *why, size_t why_size)
+{
+	int error = virtio_entropy_create(&devices->entropy);
+
+	if (!error)
+		error = plug(devices, virtio_entropy_dev(devices->entropy), machine,
+			     VIRTIO_ENTROPY_SLOT, 0, 1);
+	if (error)
+		snprintf(why, why_size, "entropy: %s", strerror(-error));
+	return error;
+}
+
+int virtio_devices_create(const struct virtio_devices_config *config,
+			  const struct virtio_machine *machine, struct loop *loop,
+			  struct virtio_devices **ret_devices, char *ret_why, size_t why_size)
+{
+	struct virtio_devices *devices = calloc(1, sizeof(*devices));
+	int error = 0;
+
+	if (!devices)
+		return -ENOMEM;
+	devices->loop = loop;
+	for (unsigned int i = 0; i < config->disks && !error; i++)
+		error = create_disk(devices, config, i, machine, ret_why, why_size);
+	if (!error && config->entropy)
+		error = create_entropy(devices, machine, ret_why, why_size);
+	if (error) {
+		virtio_devices_destroy(devices);
+		return error;
+	}
+	*ret_devices = devices;
+	return 0;
+}
+
+void virtio_devices_reset(struct virtio_devices *devices)
+{
+	for (unsigned int i = 0; i < devices->transports; i++)
+		pci_dev_reset(virtio_pci_dev(devices->transport[i]));
+}
+
+void virtio_devices_destroy(struct virtio_devices *devices)
+{
+	if (!devices)
+		return;
+	for (unsigned int i = 0; i < devices->transports; i++) {
+		loop_remove(devices->loop, virtio_pci_line_fd(devices->transport[i]));
+		virtio_pci_destroy(devices->transport[i]);
+	}
+	for (unsigned int i = 0; i < DISK_MAX; i++)
+		virtio_block_destroy(devices->block[i]);
+	virtio_entropy_destroy(devices->entropy);
+	free(devices);
+}

@@ -1,0 +1,37 @@
+/*
+ * All virtio devices of the machine, each at the place that is its type's and number's own
+ * (vmm/layout.h): one more disk moves nothing else.
+ */
+#ifndef DEVICES_VIRTIO_DEVICES_H
+#define DEVICES_VIRTIO_DEVICES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "devices/block_image.h"
+#include "devices/virtio_pci.h"
+
+struct loop;
+struct virtio_devices;
+
+struct virtio_devices_config {
+	const struct disk_config *disk;
+	unsigned int disks;
+	bool entropy;
+};
+
+/*
+ * Opens what they stand on, and plugs them in. `loop` watches their lines and must outlive them.
+ * Before any vCPU runs. On failure a sentence in `ret_why`, a negative errno, and nothing is left.
+ */
+int virtio_devices_create(const struct virtio_devices_config *config,
+			  const struct virtio_machine *machine, struct loop *loop,
+			  struct virtio_devices **ret_devices, char *ret_why, size_t why_size);
+
+/* As after creation: nothing is in flight when it returns. No vCPU may run. */
+void virtio_devices_reset(struct virtio_devices *devices);
+
+/* After the last access to the host bridge. Accepts NULL. */
+void virtio_devices_destroy(struct virtio_devices *devices);
+
+#endif
