@@ -1,12 +1,12 @@
 # Bare-metal guests: one ELF file with a PVH entry for each guest-tests/bare/*.c that is not part of
-# the runtime, and the host's program that runs one beside a model GPU. Included by the top-level
-# Makefile; the target is bare-guests.
+# the runtime, and the host's programs: with-model runs a guest beside a model GPU, power-cut kills the
+# VMM while its guest writes. Included by the top-level Makefile; the target is bare-guests.
 
 BARE_CC ?= gcc
 BARE_DIR := guest-tests/bare
 BARE_RUNTIME := $(sort $(wildcard $(BARE_DIR)/start*.S $(BARE_DIR)/lib*.c))
 BARE_HEADERS := $(sort $(wildcard $(BARE_DIR)/*.h))
-BARE_HOST := $(BUILD)/$(BARE_DIR)/with-model
+BARE_HOST := $(BUILD)/$(BARE_DIR)/with-model $(BUILD)/$(BARE_DIR)/power-cut
 BARE_GUESTS := $(patsubst %.c,$(BUILD)/%.elf,\
 	$(sort $(filter-out $(BARE_RUNTIME),$(wildcard $(BARE_DIR)/*.c))))
 BARE_CFLAGS := -std=gnu11 -I. -Os -g -Wall -Wextra -Wshadow -Wmissing-prototypes \
@@ -32,7 +32,9 @@ $(BUILD)/$(BARE_DIR)/%.elf: $(BUILD)/$(BARE_DIR)/%.o $(BARE_OBJECTS)
 	$(say) "GUEST $@"
 	$(Q)$(BARE_CC) $(BARE_LDFLAGS) -o $@ $^
 
-$(BARE_HOST): $(wildcard $(BARE_DIR)/host/*.[ch])
+$(BUILD)/$(BARE_DIR)/with-model: $(BARE_DIR)/host/with_model.c
+$(BUILD)/$(BARE_DIR)/power-cut: $(BARE_DIR)/host/power_cut.c
+$(BARE_HOST): $(wildcard $(BARE_DIR)/host/child.[ch])
 	@mkdir -p $(@D)
 	$(say) "TEST $@"
 	$(Q)$(CC_TEST) -std=c11 -D_GNU_SOURCE -I. $(WARNINGS) -O1 -g -o $@ $(filter %.c,$^) -lpthread
