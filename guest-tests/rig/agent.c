@@ -212,6 +212,8 @@ static const struct command commands[] = {
 	{"ifdown", do_ifdown, 1},     {"ping", do_ping, 2},     {"reboot", do_later, 0},
 	{"poweroff", do_later, 0},    {"klog-wait", do_klog_wait, 3},
 	{"button-watch", do_button_watch, 0},             {"button", do_button, 1},
+	{"sum", do_sum, 3},           {"fill", do_fill, 4},     {"discard", do_discard, 3},
+	{"zero", do_zero, 3},         {"mount", do_mount, 3},   {"umount", do_umount, 1},
 };
 
 static int perform(char *text, char *answer)

@@ -45,4 +45,12 @@ int do_ifup(char **arg, char *answer);
 int do_ifdown(char **arg, char *answer);
 int do_ping(char **arg, char *answer);
 
+/* agent_disk.c */
+int do_sum(char **arg, char *answer);
+int do_fill(char **arg, char *answer);
+int do_discard(char **arg, char *answer);
+int do_zero(char **arg, char *answer);
+int do_mount(char **arg, char *answer);
+int do_umount(char **arg, char *answer);
+
 #endif

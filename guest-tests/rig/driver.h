@@ -190,6 +190,8 @@ int do_host_write(struct rig *rig, const struct words *words, const char *rest);
 int do_host_config(struct rig *rig, const struct words *words, const char *rest);
 int do_host_irqs(struct rig *rig, const struct words *words, const char *rest);
 int do_host_module(struct rig *rig, const struct words *words, const char *rest);
+int do_host_sum(struct rig *rig, const struct words *words, const char *rest);
+int do_host_disk(struct rig *rig, const struct words *words, const char *rest);
 int do_host_wait(struct rig *rig, const struct words *words, const char *rest);
 int do_host_stays(struct rig *rig, const struct words *words, const char *rest);
 int do_event_expect(struct rig *rig, const struct words *words, const char *rest);

@@ -163,6 +163,7 @@ static int do_timeline(struct rig *rig, const struct words *words, const char *r
 static const struct step_type step_types[] = {
 	{"host-kernel", NULL, 2, do_nothing},
 	{"host-cpus", NULL, 2, do_nothing},
+	{"host-disk", NULL, 2, do_nothing},
 	{"timeout", NULL, 2, do_nothing},
 	{"guest-kernel", NULL, 2, do_guest_kernel},
 	{"append", NULL, 1, do_append},
@@ -194,6 +195,8 @@ static const struct step_type step_types[] = {
 	{"host", "config", 5, do_host_config},
 	{"host", "irqs", 3, do_host_irqs},
 	{"host", "module", 3, do_host_module},
+	{"host", "sum", 5, do_host_sum},
+	{"host", "disk", 4, do_host_disk},
 	{"host", "wait", 5, do_host_wait},
 	{"host", "stays", 5, do_host_stays},
 	{"event", "expect", 3, do_event_expect},
