@@ -197,7 +197,8 @@ uint8_t virtio_dev_status(const struct virtio_dev *dev)
  * FEATURES_OK that stays clear. Without VIRTIO_F_VERSION_1 we are no device at all. */
 static bool features_good(const struct virtio_dev *dev)
 {
-	return !(dev->accepted & ~dev->features) && virtio_dev_has(dev, VIRTIO_F_VERSION_1);
+	return !(dev->accepted & ~dev->features) && virtio_dev_has(dev, VIRTIO_F_VERSION_1) &&
+	       (!dev->ops->accepts || dev->ops->accepts(dev->accepted));
 }
 
 /* Bits are set, and cleared by a reset alone. */

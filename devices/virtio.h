@@ -42,6 +42,8 @@ struct virtio_ops {
 	/* Optional: without it, writes are dropped. */
 	void (*config_write)(struct virtio_dev *dev, uint32_t off, uint32_t len,
 			     const uint8_t *bytes);
+	/* Optional: of the offered features, does this choice make sense? Without it, any does. */
+	bool (*accepts)(uint64_t features);
 	/*
 	 * Begins to serve the queues that are `enabled`; their rings are ready, dev->accepted is
 	 * final. After a stop without a reset it goes on where it was. A negative errno: it

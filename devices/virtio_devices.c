@@ -10,17 +10,20 @@
 #include "devices/virtio.h"
 #include "devices/virtio_block.h"
 #include "devices/virtio_entropy.h"
+#include "devices/virtio_net.h"
 #include "vmm/base/bits.h"
 #include "vmm/layout.h"
 #include "vmm/loop.h"
 
-#define TRANSPORTS_MAX (DISK_MAX + 1)
+#define TRANSPORTS_MAX (DISK_MAX + NET_MAX + 1)
 #define FUNCTIONS 8U
 _Static_assert(DISK_MAX <= VIRTIO_BLOCK_SLOTS * FUNCTIONS, "each disk has a place");
+_Static_assert(NET_MAX <= FUNCTIONS, "each network device has a place");
 
 struct virtio_devices {
 	struct loop *loop;
 	struct virtio_block *block[DISK_MAX];
+	struct virtio_net *net[NET_MAX];
 	struct virtio_entropy *entropy;
 	struct virtio_pci *transport[TRANSPORTS_MAX];
 	unsigned int transports;
@@ -67,6 +70,34 @@ static int create_disk(struct virtio_devices *devices, const struct virtio_devic
 	return error;
 }
 
+static int create_net(struct virtio_devices *devices, const struct virtio_devices_config *config,
+		      unsigned int index, const struct virtio_machine *machine, char *why,
+		      size_t why_size)
+{
+	const struct net_config *net = &config->net[index];
+	uint8_t mac[NET_MAC_LEN];
+	struct net_host host;
+	char name[16];
+	int error = net_host_open(net, &host, why, why_size);
+
+	if (error)
+		return error;
+	snprintf(name, sizeof(name), "net%u", index);
+	memcpy(mac, net->mac, sizeof(mac));
+	if (!net->has_mac)
+		error = virtio_net_random_mac(mac);
+	if (error)
+		net_host_close(&host);
+	else
+		error = virtio_net_create(&host, mac, name, &devices->net[index]);
+	if (!error)
+		error = plug(devices, virtio_net_dev(devices->net[index]), machine,
+			     VIRTIO_NET_SLOT, index, config->nets);
+	if (error)
+		snprintf(why, why_size, "%s: %s", name, strerror(-error));
+	return error;
+}
+
 static int create_entropy(struct virtio_devices *devices, const struct virtio_machine *machine,
 			  char *why, size_t why_size)
 {
@@ -92,6 +123,8 @@ int virtio_devices_create(const struct virtio_devices_config *config,
 	devices->loop = loop;
 	for (unsigned int i = 0; i < config->disks && !error; i++)
 		error = create_disk(devices, config, i, machine, ret_why, why_size);
+	for (unsigned int i = 0; i < config->nets && !error; i++)
+		error = create_net(devices, config, i, machine, ret_why, why_size);
 	if (!error && config->entropy)
 		error = create_entropy(devices, machine, ret_why, why_size);
 	if (error) {
@@ -118,6 +151,8 @@ void virtio_devices_destroy(struct virtio_devices *devices)
 	}
 	for (unsigned int i = 0; i < DISK_MAX; i++)
 		virtio_block_destroy(devices->block[i]);
+	for (unsigned int i = 0; i < NET_MAX; i++)
+		virtio_net_destroy(devices->net[i]);
 	virtio_entropy_destroy(devices->entropy);
 	free(devices);
 }

@@ -9,6 +9,7 @@
 #include <stddef.h>
 
 #include "devices/block_image.h"
+#include "devices/net_config.h"
 #include "devices/virtio_pci.h"
 
 struct loop;
@@ -17,6 +18,8 @@ struct virtio_devices;
 struct virtio_devices_config {
 	const struct disk_config *disk;
 	unsigned int disks;
+	const struct net_config *net;
+	unsigned int nets;
 	bool entropy;
 };
 

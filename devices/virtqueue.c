@@ -213,15 +213,31 @@ int virtqueue_pop(struct virtqueue *queue, struct virtqueue_chain *chain)
 
 /* --- giving back --- */
 
-void virtqueue_push(struct virtqueue *queue, uint16_t head, uint32_t written)
+void virtqueue_unpop(struct virtqueue *queue, unsigned int count)
+{
+	queue->next_avail = (uint16_t)(queue->next_avail - count);
+}
+
+void virtqueue_fill(struct virtqueue *queue, unsigned int ahead, uint16_t head, uint32_t written)
 {
 	uint8_t *elem = queue->used + USED_RING +
-			USED_ELEM_LEN * (queue->next_used & (queue->size - 1U));
+			USED_ELEM_LEN * ((queue->next_used + ahead) & (queue->size - 1U));
 
 	le32_set(elem, head);
 	le32_set(elem + 4, written);
-	/* The release: element and buffers are seen by whoever sees the index. */
-	store16(queue->used + USED_IDX, ++queue->next_used);
+}
+
+void virtqueue_publish(struct virtqueue *queue, unsigned int count)
+{
+	queue->next_used = (uint16_t)(queue->next_used + count);
+	/* The release: elements and buffers are seen by whoever sees the index. */
+	store16(queue->used + USED_IDX, queue->next_used);
+}
+
+void virtqueue_push(struct virtqueue *queue, uint16_t head, uint32_t written)
+{
+	virtqueue_fill(queue, 0, head, written);
+	virtqueue_publish(queue, 1);
 }
 
 bool virtqueue_must_notify(struct virtqueue *queue)

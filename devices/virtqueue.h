@@ -73,8 +73,17 @@ int virtqueue_start(struct virtqueue *queue, const struct mem *mem,
  */
 int virtqueue_pop(struct virtqueue *queue, struct virtqueue_chain *chain);
 
+/* Takes the last `count` chains back as if they had not been popped. None of them may be given back
+ * already, nor one that was popped after them. */
+void virtqueue_unpop(struct virtqueue *queue, unsigned int count);
+
 /* Gives the chain of `head` back, with `written` bytes in its writable buffers. */
 void virtqueue_push(struct virtqueue *queue, uint16_t head, uint32_t written);
+
+/* The same in two steps, for several chains that the driver must see at once: fills the used entry
+ * `ahead` places further on; then shows `count` of them. */
+void virtqueue_fill(struct virtqueue *queue, unsigned int ahead, uint16_t head, uint32_t written);
+void virtqueue_publish(struct virtqueue *queue, unsigned int count);
 
 /*
  * After one or more pushes: does the driver want to be told? VIRTIO 1.2, 2.7.7 Used Buffer

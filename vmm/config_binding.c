@@ -72,6 +72,14 @@ static const struct config_property in_disk[] = {
 	{NULL, 0, NULL, NULL},
 };
 
+static const struct config_property in_ethernet[] = {
+	{"link", CONFIG_STRING, NULL, NULL},
+	{"mac", CONFIG_STRING, "mac", NULL},
+	{"queues", CONFIG_U32, "queues", NULL},
+	{"vhost", CONFIG_STRING, "vhost", NULL},
+	{NULL, 0, NULL, NULL},
+};
+
 const struct config_node config_nodes[] = {
 	{"", NULL, in_root},
 	{"chosen", NULL, in_chosen},
@@ -82,5 +90,6 @@ const struct config_node config_nodes[] = {
 	{"vfio", NULL, in_vfio},
 	{"gpu", "gpu", in_gpu},
 	{"disk", "disk", in_disk},
+	{"ethernet", "net", in_ethernet},
 	{NULL, NULL, NULL},
 };

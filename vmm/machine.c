@@ -245,6 +245,7 @@ static int create_virtio(struct machine *m, char *why, size_t why_size)
 		.mem = m->mem, .irq = m->irq, .doorbells = m->doorbells, .pci = m->pci};
 	const struct virtio_devices_config config = {
 		.disk = m->options->disk, .disks = m->options->disks,
+		.net = m->options->net, .nets = m->options->nets,
 		.entropy = m->options->entropy};
 
 	return virtio_devices_create(&config, &machine, m->loop, &m->virtio, why, why_size);

@@ -36,6 +36,9 @@ static const char help[] =
 	"  --disk FILE[,KEY]...      a raw image or block device as virtio disk; repeatable;\n"
 	"                            keys: ro, direct, queues=N, id=SERIAL, io=KIND; see\n"
 	"                            docs/virtio.md\n"
+	"  --net LINK[,KEY]...       a virtio network device; repeatable; LINK: tap=NAME, passt\n"
+	"                            or passt=SOCKET; keys: mac=ADDRESS, of tap also queues=N,\n"
+	"                            vhost=HOW; see docs/virtio.md\n"
 	"  --entropy                 a virtio source of random numbers\n"
 	"  --quirks FILE             rules for cards of your own, on top of those built in\n"
 	"  --vfio-backend KIND       auto (default), group or iommufd\n"
@@ -136,6 +139,7 @@ static void inherit(struct options *options)
 	options->inherited.kernel = options->kernel;
 	options->inherited.slots = (1U << options->slots) - 1;
 	options->inherited.disks = (1U << options->disks) - 1;
+	options->inherited.nets = (1U << options->nets) - 1;
 }
 
 static int check_slots(const struct options *options, struct why why)

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "devices/block_image.h"
+#include "devices/net_config.h"
 #include "vfio/vfio.h"
 #include "vmm/layout.h"
 
@@ -32,12 +33,14 @@ struct options {
 	struct vfio_slot_config slot[SLOT_MAX];
 	unsigned int disks;
 	struct disk_config disk[DISK_MAX];
+	unsigned int nets;
+	struct net_config net[NET_MAX];
 	bool entropy;
 	/* What of the config's the command line may still replace, each once: after that it is its
 	 * own. What may be set again anyhow needs no mark. */
 	struct {
 		bool kernel;
-		uint32_t slots, disks; /* one bit each */
+		uint32_t slots, disks, nets; /* one bit each */
 	} inherited;
 	struct options_kept *kept; /* texts of the config */
 };

@@ -196,6 +196,47 @@ static bool get_disk(const struct options *options, unsigned int index, struct t
 	return true;
 }
 
+/* passt that is started is another one each time. */
+static bool is_same_link(const struct net_config *a, const struct net_config *b)
+{
+	return a->kind == b->kind && !strcmp(a->tap, b->tap) && !strcmp(a->socket, b->socket) &&
+	       (a->tap[0] || a->socket[0]);
+}
+
+/* As with a slot. A tap device of several queues would give its frames to either of two users. */
+static int add_net(struct options *options, const char *text, struct why why)
+{
+	struct net_config net;
+	unsigned int i = 0;
+	int error = net_config_parse(text, &net, why.text, why.size);
+
+	if (error)
+		return error;
+	while (i < options->nets && !is_same_link(&options->net[i], &net))
+		i++;
+	if (i == NET_MAX) {
+		snprintf(why.text, why.size, "--net %s: no more than %u network devices", text,
+			 NET_MAX);
+		return -EINVAL;
+	}
+	if (i < options->nets && !(options->inherited.nets & 1U << i)) {
+		snprintf(why.text, why.size, "--net %s: another network device has this link", text);
+		return -EINVAL;
+	}
+	options->net[i] = net;
+	options->nets += i == options->nets;
+	options->inherited.nets &= ~(1U << i);
+	return 0;
+}
+
+static bool get_net(const struct options *options, unsigned int index, struct text *ret_text)
+{
+	if (index >= options->nets)
+		return false;
+	net_config_format(&options->net[index], ret_text);
+	return true;
+}
+
 int options_set_kernel(struct options *options, const char *path, struct why why)
 {
 	if (options->kernel && !options->inherited.kernel) {
@@ -238,6 +279,7 @@ const struct option_spec option_specs[OPTIONS_MAX + 1] = {
 	{"gpu", OPTION_LIST, 0, add_slot, get_slot},
 	{"hotplug-ports", OPTION_VALUE, 0, set_hotplug_ports, get_hotplug_ports},
 	{"disk", OPTION_LIST, 0, add_disk, get_disk},
+	{"net", OPTION_LIST, 0, add_net, get_net},
 	{"entropy", OPTION_FLAG, AT(entropy), NULL, NULL},
 	{"kernel", OPTION_TEXT, AT(kernel), options_set_kernel, NULL},
 	{"initrd", OPTION_TEXT, AT(initrd), NULL, NULL},

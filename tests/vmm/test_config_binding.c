@@ -102,6 +102,7 @@ static const struct {
 } lists[] = {
 	{"gpu", "01:00.0,nosuchkey=1"},
 	{"disk", "a.img,nosuchkey=1"},
+	{"net", "tap=vm0,nosuchkey=1"},
 };
 
 static const char *wrong_value(const char *option)
@@ -175,11 +176,11 @@ static void read_file(const char *path, char ret_text[FILE_MAX])
 static void print_defaults(struct text *text)
 {
 	char *argv[] = {(char[]){"minivmm"}, (char[]){"--gpu=01:00.0"}, (char[]){"--disk=a.img"},
-			(char[]){"--print-config"}, NULL};
+			(char[]){"--net=tap=vm0"}, (char[]){"--print-config"}, NULL};
 	struct options options;
 	char why[256];
 
-	assert_int_equal(options_parse(4, argv, &options, why, sizeof(why)), 0);
+	assert_int_equal(options_parse(5, argv, &options, why, sizeof(why)), 0);
 	assert_int_equal(config_print(&options, text), 0);
 	options_finish(&options);
 }

@@ -1,0 +1,211 @@
+#include "devices/net_config.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "vmm/base/bits.h"
+#include "vmm/base/text.h"
+
+#define WORD_SIZE 128
+
+static const char *const vhost_words[] = {
+	[NET_VHOST_AUTO] = "auto", [NET_VHOST_ON] = "on", [NET_VHOST_OFF] = "off",
+};
+
+struct why {
+	const char *option;
+	char *text;
+	size_t size;
+};
+
+static int refuse(struct why why, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+static int refuse(struct why why, const char *fmt, ...)
+{
+	char sentence[256];
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(sentence, sizeof(sentence), fmt, args);
+	va_end(args);
+	snprintf(why.text, why.size, "--net %s: %s", why.option, sentence);
+	return -EINVAL;
+}
+
+/* --- what it is connected to --- */
+
+/* dev_valid_name() of Linux: not "." or "..", no slash, colon or blank; and % is no name but a
+ * pattern to the driver. */
+static int set_tap(const char *value, struct net_config *config)
+{
+	size_t len = strlen(value);
+
+	if (!len || len >= sizeof(config->tap) || !strcmp(value, ".") || !strcmp(value, ".."))
+		return -EINVAL;
+	for (size_t i = 0; i < len; i++)
+		if (value[i] <= ' ' || value[i] > '~' || strchr("/:%", value[i]))
+			return -EINVAL;
+	memcpy(config->tap, value, len + 1);
+	config->kind = NET_TAP;
+	return 0;
+}
+
+static int set_socket(const char *value, struct net_config *config)
+{
+	size_t len = strlen(value);
+
+	if (!len || len >= sizeof(config->socket))
+		return -EINVAL;
+	memcpy(config->socket, value, len + 1);
+	config->kind = NET_PASST;
+	return 0;
+}
+
+/* --- keys --- */
+
+static int hex_digit(char c)
+{
+	static const char digits[] = "0123456789abcdef0123456789ABCDEF";
+	const char *at = c ? strchr(digits, c) : NULL;
+
+	return at ? (int)(at - digits) % 16 : -1;
+}
+
+/* Of one interface: no group's (bit 0 of the first byte), and not all zeroes. */
+static int set_mac(const char *value, struct net_config *config)
+{
+	uint8_t mac[NET_MAC_LEN], any = 0;
+
+	if (strlen(value) != 3 * NET_MAC_LEN - 1)
+		return -EINVAL;
+	for (unsigned int i = 0; i < NET_MAC_LEN; i++, value += 3) {
+		int high = hex_digit(value[0]), low = hex_digit(value[1]);
+
+		if (high < 0 || low < 0 || value[2] != (i + 1 < NET_MAC_LEN ? ':' : '\0'))
+			return -EINVAL;
+		mac[i] = (uint8_t)(high << 4 | low);
+		any |= mac[i];
+	}
+	if (mac[0] & 1 || !any)
+		return -EINVAL;
+	memcpy(config->mac, mac, sizeof(mac));
+	config->has_mac = true;
+	return 0;
+}
+
+static int set_queues(const char *value, struct net_config *config)
+{
+	unsigned int pairs = 0;
+
+	for (; *value >= '0' && *value <= '9' && pairs <= NET_PAIRS_MAX; value++)
+		pairs = 10 * pairs + (unsigned int)(*value - '0');
+	if (*value || !pairs || pairs > NET_PAIRS_MAX)
+		return -EINVAL;
+	config->pairs = pairs;
+	return 0;
+}
+
+static int set_vhost(const char *value, struct net_config *config)
+{
+	for (unsigned int i = 0; i < ARRAY_SIZE(vhost_words); i++) {
+		if (strcmp(vhost_words[i], value))
+			continue;
+		config->vhost = (enum net_vhost)i;
+		return 0;
+	}
+	return -EINVAL;
+}
+
+static const struct key {
+	const char *name;
+	int (*set)(const char *value, struct net_config *config);
+	const char *takes;
+	bool tap_only;
+} keys[] = {
+	{"mac=", set_mac, "an address of one interface, as 02:00:00:00:00:01", false},
+	{"queues=", set_queues, "a number from 1 to 16", true},
+	{"vhost=", set_vhost, "auto, on or off", true},
+};
+
+static int set_key(const char *word, struct net_config *config, struct why why)
+{
+	for (unsigned int i = 0; i < ARRAY_SIZE(keys); i++) {
+		size_t len = strlen(keys[i].name);
+
+		if (strncmp(word, keys[i].name, len))
+			continue;
+		if (keys[i].tap_only && config->kind != NET_TAP)
+			return refuse(why, "%.*s is for tap alone", (int)len - 1, keys[i].name);
+		if (!keys[i].set(word + len, config))
+			return 0;
+		return refuse(why, "%.*s takes %s, not \"%s\"", (int)len - 1, keys[i].name,
+			      keys[i].takes, word + len);
+	}
+	return refuse(why, "no key \"%s\"; there are mac, queues, vhost", word);
+}
+
+static int set_kind(const char *word, struct net_config *config, struct why why)
+{
+	if (!strcmp(word, "passt")) {
+		config->kind = NET_PASST;
+		return 0;
+	}
+	if (!strncmp(word, "passt=", 6)) {
+		if (!set_socket(word + 6, config))
+			return 0;
+		return refuse(why, "the path of a socket has 1 to %u bytes", NET_SOCKET_SIZE - 1U);
+	}
+	if (!strncmp(word, "tap=", 4)) {
+		if (!set_tap(word + 4, config))
+			return 0;
+		return refuse(why, "no name of an interface (1 to %u characters, no blank, slash, "
+			      "colon or %%)", IFNAMSIZ - 1U);
+	}
+	return refuse(why, "neither tap=NAME nor passt[=SOCKET]");
+}
+
+int net_config_parse(const char *text, struct net_config *ret_config, char *ret_why,
+		     size_t why_size)
+{
+	struct why why = {text, ret_why, why_size};
+	struct net_config config = {.pairs = 1};
+	bool first = true;
+	int error = 0;
+
+	for (;; text++) {
+		size_t len = strcspn(text, ",");
+		char word[WORD_SIZE];
+
+		if (len >= sizeof(word))
+			return refuse(why, "a word of %zu bytes", len);
+		memcpy(word, text, len);
+		word[len] = '\0';
+		error = first ? set_kind(word, &config, why) : set_key(word, &config, why);
+		first = false;
+		text += len;
+		if (error)
+			return error;
+		if (!*text)
+			break;
+	}
+	*ret_config = config;
+	return 0;
+}
+
+/* --- as text --- */
+
+void net_config_format(const struct net_config *config, struct text *ret_text)
+{
+	const uint8_t *m = config->mac;
+
+	if (config->kind == NET_TAP)
+		text_add(ret_text, "tap=%s,queues=%u,vhost=%s", config->tap, config->pairs,
+			 vhost_words[config->vhost]);
+	else
+		text_add(ret_text, "passt%s%s", config->socket[0] ? "=" : "", config->socket);
+	if (config->has_mac)
+		text_add(ret_text, ",mac=%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2], m[3],
+			 m[4], m[5]);
+}
