@@ -32,19 +32,27 @@ void net_pair_finish(struct net_pair *pair)
 	pair->stop_fd = -1;
 }
 
-void net_pair_connect(struct net_pair *pair, struct virtio_dev *dev, unsigned int index,
-		      struct net_link *link, const struct net_listener *listener)
+void net_pair_only_watch(struct net_pair *pair, struct virtio_dev *dev,
+			 const struct net_listener *listener)
 {
 	pair->dev = dev;
-	pair->rx = link ? enabled(&dev->queue[2 * index]) : NULL;
-	pair->tx = link ? enabled(&dev->queue[2 * index + 1]) : NULL;
-	pair->link = link;
+	pair->rx = pair->tx = NULL;
+	pair->link = NULL;
 	pair->listener = listener;
 	pair->watched[0] = pair->watched[1] = -1;
 	pair->mergeable = virtio_dev_has(dev, VIRTIO_NET_F_MRG_RXBUF);
 	pair->readable = true;
 	pair->starved = pair->blocked = false;
 	pair->frame_len = 0;
+}
+
+void net_pair_connect(struct net_pair *pair, struct virtio_dev *dev, unsigned int index,
+		      struct net_link *link, const struct net_listener *listener)
+{
+	net_pair_only_watch(pair, dev, listener);
+	pair->rx = enabled(&dev->queue[2 * index]);
+	pair->tx = enabled(&dev->queue[2 * index + 1]);
+	pair->link = link;
 }
 
 static void lose(struct net_pair *pair, int error)

@@ -29,8 +29,8 @@ struct net_listener {
 /* Set up by net_pair_init(); the thread's, while there is one. */
 struct net_pair {
 	struct virtio_dev *dev;
-	struct virtio_queue *rx, *tx;  /* NULL: the driver has not enabled it, or vhost has it */
-	struct net_link *link;         /* NULL with vhost, or once lost */
+	struct virtio_queue *rx, *tx;  /* NULL: not served */
+	struct net_link *link;         /* NULL: there is none, or it is lost */
 	const struct net_listener *listener;
 	int watched[2];                /* -1: none */
 	bool mergeable;                /* VIRTIO_NET_F_MRG_RXBUF */
@@ -48,12 +48,14 @@ struct net_pair {
 int net_pair_init(struct net_pair *pair);
 void net_pair_finish(struct net_pair *pair);
 
-/*
- * Prepares to serve queues 2 * `index` and the next one of `dev`, which accepted its features, with
- * `link`. Without a link it is only there for what is watched.
- */
+/* Prepares to serve queues 2 * `index` and the next one of `dev`, which accepted its features, with
+ * `link`; NULL: that is lost. */
 void net_pair_connect(struct net_pair *pair, struct virtio_dev *dev, unsigned int index,
 		      struct net_link *link, const struct net_listener *listener);
+
+/* Prepares a thread that is only there for what is watched. */
+void net_pair_only_watch(struct net_pair *pair, struct virtio_dev *dev,
+			 const struct net_listener *listener);
 
 /* Begins the thread: 0 or negative errno. */
 int net_pair_start(struct net_pair *pair);

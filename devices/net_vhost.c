@@ -10,11 +10,9 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include "vmm/base/log.h"
 #include "vmm/mem.h"
 
 #define QUEUES 2U
-#define BLOCKS_MAX 8U
 #define FEATURE(bit) (1ULL << (bit))
 /* What the kernel must know of when the driver has accepted it; the rest is the tap device's. */
 #define VHOST_FEATURES                                                                         \
@@ -46,20 +44,23 @@ int net_vhost_open(void)
 
 static int set_memory(int fd, const struct mem *mem)
 {
-	struct {
-		struct vhost_memory head;
-		struct vhost_memory_region region[BLOCKS_MAX];
-	} table = {.head = {.nregions = 0}};
+	struct vhost_memory *table;
 	struct mem_block block;
+	unsigned int blocks = 0;
+	int error;
 
-	while (mem_block_get(mem, table.head.nregions, &block)) {
-		if (table.head.nregions == BLOCKS_MAX)
-			return -E2BIG;
-		table.region[table.head.nregions++] = (struct vhost_memory_region){
+	while (mem_block_get(mem, blocks, &block))
+		blocks++;
+	table = calloc(1, sizeof(*table) + blocks * sizeof(table->regions[0]));
+	if (!table)
+		return -ENOMEM;
+	for (; mem_block_get(mem, table->nregions, &block); table->nregions++)
+		table->regions[table->nregions] = (struct vhost_memory_region){
 			.guest_phys_addr = block.gpa, .memory_size = block.size,
 			.userspace_addr = (uintptr_t)block.hva};
-	}
-	return call(fd, VHOST_SET_MEM_TABLE, &table);
+	error = call(fd, VHOST_SET_MEM_TABLE, table);
+	free(table);
+	return error;
 }
 
 static int set_queue(int fd, unsigned int index, const struct virtio_queue *queue, int error_fd)

@@ -181,12 +181,15 @@ static bool needs_thread(const struct virtio_net *net, unsigned int index)
 static int start_pair(struct virtio_net *net, unsigned int index)
 {
 	struct net_pair *pair = &net->pair[index];
-	struct net_link *link = virtio_net_has_vhost(net) || net->down ? NULL : &net->link[index];
+	struct net_link *link = net->down ? NULL : &net->link[index];
 	int error = attach(net, index, true);
 
 	if (error)
 		return error;
-	net_pair_connect(pair, &net->dev, index, link, &net->listener);
+	if (virtio_net_has_vhost(net))
+		net_pair_only_watch(pair, &net->dev, &net->listener);
+	else
+		net_pair_connect(pair, &net->dev, index, link, &net->listener);
 	if (!index)
 		watch(net, pair);
 	error = start_vhost(net, index);
