@@ -378,6 +378,10 @@ int virtio_net_create(const struct net_host *host, const uint8_t mac[NET_MAC_LEN
 		return error;
 	}
 	fill_config(net, mac);
+	events_emit(&(struct event){.event = "link", .device = net->dev.name, .to = "up",
+				    .cause = virtio_net_has_vhost(net) ? "vhost"
+					     : host->kind == NET_TAP  ? "tap"
+								      : "passt"});
 	*ret_net = net;
 	return 0;
 }

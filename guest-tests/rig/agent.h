@@ -44,6 +44,7 @@ int do_mem(char **arg, char *answer);
 int do_ifup(char **arg, char *answer);
 int do_ifdown(char **arg, char *answer);
 int do_ping(char **arg, char *answer);
+int do_stream(char **arg, char *answer);
 
 /* agent_disk.c */
 int do_sum(char **arg, char *answer);

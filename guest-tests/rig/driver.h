@@ -2,7 +2,8 @@
  * The driver: /init of the rig's host. It starts virtual machines, speaks with their guests over
  * the serial line, watches the host's sysfs, and performs a scenario file (language: README.md).
  *
- * One thread, no process beside the VMM's but one that may wait for a slow write: QEMU's software
+ * One thread, no process beside the VMM's but one that may wait for a slow write, and one that gives
+ * back what it gets: QEMU's software
  * SVM stays reliable only while the host around a guest is quiet. So it waits in poll() and samples
  * sysfs at most every SAMPLE_MS, and only while a step needs it.
  *
@@ -192,6 +193,8 @@ int do_host_irqs(struct rig *rig, const struct words *words, const char *rest);
 int do_host_module(struct rig *rig, const struct words *words, const char *rest);
 int do_host_sum(struct rig *rig, const struct words *words, const char *rest);
 int do_host_disk(struct rig *rig, const struct words *words, const char *rest);
+int do_host_tap(struct rig *rig, const struct words *words, const char *rest);
+int do_host_echo(struct rig *rig, const struct words *words, const char *rest);
 int do_host_wait(struct rig *rig, const struct words *words, const char *rest);
 int do_host_stays(struct rig *rig, const struct words *words, const char *rest);
 int do_event_expect(struct rig *rig, const struct words *words, const char *rest);

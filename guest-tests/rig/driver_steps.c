@@ -197,6 +197,8 @@ static const struct step_type step_types[] = {
 	{"host", "module", 3, do_host_module},
 	{"host", "sum", 5, do_host_sum},
 	{"host", "disk", 4, do_host_disk},
+	{"host", "tap", 4, do_host_tap},
+	{"host", "echo", 3, do_host_echo},
 	{"host", "wait", 5, do_host_wait},
 	{"host", "stays", 5, do_host_stays},
 	{"event", "expect", 3, do_event_expect},
