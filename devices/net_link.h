@@ -41,8 +41,8 @@ void net_link_finish(struct net_link *link);
 /*
  * Takes the next frame: its header, in which nothing is that `accepted` (features) does not allow,
  * and itself, in memory of the link until the next call. 1: here it is, or `*ret_len` is 0, one was
- * dropped. 0: there is none. Negative: the link is lost; -EPROTO by what the other side sent, -EPIPE
- * it has closed, -EBADFD the interface is gone.
+ * dropped. 0: there is none. Negative: the link is lost; -EPROTO: by what the other side sent,
+ * -EPIPE: the other side has closed it, -EBADFD: the interface is gone.
  */
 int net_link_receive(struct net_link *link, uint64_t accepted, uint8_t **ret_frame,
 		     size_t *ret_len);

@@ -1,6 +1,6 @@
 /*
- * vhost-net: the host's kernel serves a pair of queues itself, with a tap device. The eventfds of the
- * queues and the rings in guest memory are all it needs.
+ * vhost-net: the host's kernel serves a pair of queues itself, with a tap device. The eventfds of
+ * the queues and the rings in guest memory are all it needs.
  */
 #ifndef DEVICES_NET_VHOST_H
 #define DEVICES_NET_VHOST_H

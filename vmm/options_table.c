@@ -220,7 +220,7 @@ static int add_net(struct options *options, const char *text, struct why why)
 		return -EINVAL;
 	}
 	if (i < options->nets && !(options->inherited.nets & 1U << i)) {
-		snprintf(why.text, why.size, "--net %s: another network device has this link", text);
+		snprintf(why.text, why.size, "--net %s: another device has this link", text);
 		return -EINVAL;
 	}
 	options->net[i] = net;

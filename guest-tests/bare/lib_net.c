@@ -125,8 +125,7 @@ bool net_take(struct net *net, struct net_packet *ret_packet, unsigned int *ret_
 	return false;
 }
 
-bool net_await(struct net *net, bool (*good)(const struct net *net, const struct net_packet *packet),
-	       struct net_packet *ret_packet)
+bool net_await(struct net *net, net_judge good, struct net_packet *ret_packet)
 {
 	struct stopwatch watch;
 	unsigned int pair;
@@ -244,7 +243,7 @@ void net_echo(const struct net *net, struct net_packet *packet, uint16_t id, uin
 	be16_to(icmp + 2, net_checksum(icmp, 8 + len, 0));
 }
 
-/* RFC 768: what the checksum covers besides the datagram is its start value, in the field itself. */
+/* What the checksum covers besides the datagram is its start value, in the field itself. */
 void net_datagram(const struct net *net, struct net_packet *packet, uint16_t port, uint32_t len)
 {
 	uint8_t *udp = packet->frame + IP_PAYLOAD, pseudo[12];

@@ -53,27 +53,29 @@ struct net_packet {
 	uint32_t len;                /* of the frame */
 };
 
+/* Is it the packet that is waited for? */
+typedef bool (*net_judge)(const struct net *net, const struct net_packet *packet);
+
 /* Finds number `index` of the network devices. */
 bool net_find(struct net *net, unsigned int index);
 
 /* Sets it up with `pairs` pairs of queues (and the control queue, with VIRTIO_NET_F_MQ), and
- * `buffers` receive buffers of `len` bytes in each; vectors of MSI-X are the queues' numbers + 1. */
+ * `buffers` receive buffers of `len` bytes in each; a queue's vector of MSI-X is its number + 1. */
 bool net_setup(struct net *net, uint64_t features, unsigned int pairs, unsigned int buffers,
 	       uint32_t len);
 
 /* Gives `count` more receive buffers, numbers `first` on, to a pair. */
 void net_give(struct net *net, unsigned int pair, unsigned int first, unsigned int count);
 
-/* Sends it, in pieces of at most `piece` bytes; 0: the header is one, the frame another. Waits until
- * the device has it; false: it never takes it. */
+/* Sends it, in pieces of at most `piece` bytes; 0: the header is one, the frame another. Waits
+ * until the device has it; false: it never takes it. */
 bool net_send(struct net *net, unsigned int pair, const struct net_packet *packet, uint32_t piece);
 
 /* Takes the next packet of any pair, and gives its buffers to the device again. False: none yet. */
 bool net_take(struct net *net, struct net_packet *ret_packet, unsigned int *ret_pair);
 
 /* Waits for one of which `good` says so; others are dropped. False: it does not come. */
-bool net_await(struct net *net, bool (*good)(const struct net *net, const struct net_packet *packet),
-	       struct net_packet *ret_packet);
+bool net_await(struct net *net, net_judge good, struct net_packet *ret_packet);
 
 /* A command to the control queue: its answer; 0xff: there is none. */
 uint8_t net_command(struct net *net, uint8_t class, uint8_t command, uint16_t value);
@@ -83,7 +85,7 @@ uint32_t be32_at(const uint8_t *p);
 void be16_to(uint8_t *p, uint16_t value);
 void be32_to(uint8_t *p, uint32_t value);
 
-/* The Internet checksum (RFC 1071) of `len` bytes, with `sum` added. */
+/* The Internet checksum of `len` bytes, with `sum` added. */
 uint16_t net_checksum(const uint8_t *bytes, uint32_t len, uint32_t sum);
 
 /* Packets to the peer: who has its address; an echo request with `len` bytes of data; a datagram to

@@ -1,6 +1,6 @@
 /*
- * The virtio network device, driven well and badly. At the other end is a host's kernel behind a tap
- * device, or passt (passt=1), which answer who asks for 192.0.2.1; the tap device answers echo
+ * The virtio network device, driven well and badly. At the other end is a host's kernel behind a
+ * tap device, or passt (passt=1), which answer who asks for 192.0.2.1; the kernel answers echo
  * requests, too. Options: passt=1, queues=N (pairs).
  */
 #include "guest-tests/bare/lib_irq.h"
@@ -164,6 +164,46 @@ static void check_checksum(void)
 	net_datagram(&net, &request, 9, 333);
 	report("a checksum is left to the host", net_send(&net, 0, &request, 0) &&
 						 net_await(&net, net_is_unreachable, &reply));
+}
+
+/* Where what is in a message: RFC 2131, 2. Protocol Summary. */
+#define DHCP_PORT 67
+#define DHCP_XID 4
+#define DHCP_YOUR_IP 16
+#define DHCP_MAC 28
+#define DHCP_COOKIE 236
+#define DHCP_OPTIONS 240
+#define DHCP_LEN 300U
+#define XID 0x12345678U
+
+static bool is_dhcp(const struct net *from, const struct net_packet *packet)
+{
+	(void)from;
+	return packet->len >= UDP_PAYLOAD + DHCP_OPTIONS &&
+	       be16_at(packet->frame + IP_PAYLOAD) == DHCP_PORT &&
+	       be32_at(packet->frame + UDP_PAYLOAD + DHCP_XID) == XID;
+}
+
+/* passt gives the address that its host has. */
+static void check_dhcp(void)
+{
+	static const uint8_t head[] = {1, 1, 6};              /* a request, Ethernet */
+	static const uint8_t discover[] = {53, 1, 1, 255};    /* RFC 2132, 9.6. DHCP Message Type */
+	uint8_t *message = request.frame + UDP_PAYLOAD;
+
+	report("set up", net_setup(&net, RING | MRG, 1, BUFFERS, 100));
+	report("asked", ask(0, 0));
+	net_datagram(&net, &request, DHCP_PORT, DHCP_LEN);
+	memset(message, 0, DHCP_LEN);
+	memcpy(message, head, sizeof(head));
+	be32_to(message + DHCP_XID, XID);
+	memcpy(message + DHCP_MAC, net.mac, sizeof(net.mac));
+	be32_to(message + DHCP_COOKIE, 0x63825363);
+	memcpy(message + DHCP_OPTIONS, discover, sizeof(discover));
+	report("a DHCP server is asked and answers", net_send(&net, 0, &request, 50) &&
+						     net_await(&net, is_dhcp, &reply));
+	report("over several buffers", reply.header.num_buffers > 2);
+	report_equal("its offer", be32_at(reply.frame + UDP_PAYLOAD + DHCP_YOUR_IP), net.ip);
 }
 
 static void check_interrupts(void)
@@ -333,7 +373,9 @@ void test(void)
 	check_exchanges();
 	check_mergeable();
 	check_starved();
-	if (!passt)
+	if (passt)
+		check_dhcp();
+	else
 		check_checksum();
 	check_interrupts();
 	if (pairs > 1)

@@ -204,7 +204,7 @@ static int stream(int fd, size_t bytes, size_t *received)
 	return error;
 }
 
-/* stream ADDRESS PORT BYTES: sends them by TCP and has them back; the answer is how many were right */
+/* stream ADDRESS PORT BYTES: sends them by TCP and has them back; the answer is how many came */
 int do_stream(char **arg, char *answer)
 {
 	struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(arg[1]))};

@@ -2,8 +2,8 @@
  * The driver: /init of the rig's host. It starts virtual machines, speaks with their guests over
  * the serial line, watches the host's sysfs, and performs a scenario file (language: README.md).
  *
- * One thread, no process beside the VMM's but one that may wait for a slow write, and one that gives
- * back what it gets: QEMU's software
+ * One thread, no process beside the VMM's but one that may wait for a slow write, and one that
+ * gives back what it gets: QEMU's software
  * SVM stays reliable only while the host around a guest is quiet. So it waits in poll() and samples
  * sysfs at most every SAMPLE_MS, and only while a step needs it.
  *

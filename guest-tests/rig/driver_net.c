@@ -1,4 +1,4 @@
-/* Steps about networks of the host's own: tap devices, and a server that gives back what it gets. */
+/* Steps about the host's own networks: tap devices, and a server that gives back what it gets. */
 #include "guest-tests/rig/driver.h"
 
 #include <arpa/inet.h>

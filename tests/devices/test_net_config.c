@@ -17,7 +17,8 @@ static void test_net_config_takes(void **state)
 		const char *text, *again; /* what it is written as */
 		struct net_config config;
 	} cases[] = {
-		{"tap=vm0", "tap=vm0,queues=1,vhost=auto", {.kind = NET_TAP, .tap = "vm0", .pairs = 1}},
+		{"tap=vm0", "tap=vm0,queues=1,vhost=auto",
+		 {.kind = NET_TAP, .tap = "vm0", .pairs = 1}},
 		{"tap=fifteen-letters", "tap=fifteen-letters,queues=1,vhost=auto",
 		 {.kind = NET_TAP, .tap = "fifteen-letters", .pairs = 1}},
 		{"tap=vm0,queues=16,vhost=on", "tap=vm0,queues=16,vhost=on",
@@ -26,7 +27,8 @@ static void test_net_config_takes(void **state)
 		 "tap=vm0,queues=1,vhost=off,mac=02:0a:ff:00:00:01",
 		 {.kind = NET_TAP, .tap = "vm0", .pairs = 1, .vhost = NET_VHOST_OFF,
 		  .has_mac = true, .mac = {2, 10, 255, 0, 0, 1}}},
-		{"tap=vm0,vhost=auto", "tap=vm0,queues=1,vhost=auto", {.kind = NET_TAP, .tap = "vm0", .pairs = 1}},
+		{"tap=vm0,vhost=auto", "tap=vm0,queues=1,vhost=auto",
+		 {.kind = NET_TAP, .tap = "vm0", .pairs = 1}},
 		{"passt", "passt", {.kind = NET_PASST, .pairs = 1}},
 		{"passt,mac=52:54:00:12:34:56", "passt,mac=52:54:00:12:34:56",
 		 {.kind = NET_PASST, .pairs = 1, .has_mac = true,

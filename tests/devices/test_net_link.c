@@ -1,4 +1,4 @@
-/* Links on socket pairs: one that keeps messages apart is like a tap device, a stream is passt's. */
+/* Links on sockets: those that keep messages apart are like a tap device, streams like passt's. */
 #include <errno.h>
 #include <linux/virtio_net.h>
 #include <setjmp.h>

@@ -366,6 +366,47 @@ static void test_virtqueue_pop_survives_a_race(void **state)
 	pthread_join(thread, NULL);
 }
 
+static void test_virtqueue_takes_chains_back(void **state)
+{
+	struct fixture *f = *state;
+
+	for (uint16_t i = 0; i < 3; i++) {
+		driver_ring_set(&f->driver, i, DATA, 16, 0, 0);
+		driver_ring_offer(&f->driver, i);
+	}
+	for (unsigned int round = 0; round < 2; round++) {
+		for (uint16_t i = 0; i < 3; i++) {
+			assert_int_equal(virtqueue_pop(&f->queue, &f->chain), 1);
+			assert_int_equal(f->chain.head, i);
+		}
+		assert_int_equal(virtqueue_pop(&f->queue, &f->chain), 0);
+		virtqueue_unpop(&f->queue, 3);
+	}
+	assert_int_equal(virtqueue_pop(&f->queue, &f->chain), 1);
+	virtqueue_unpop(&f->queue, 0);
+	assert_int_equal(virtqueue_pop(&f->queue, &f->chain), 1);
+	assert_int_equal(f->chain.head, 1);
+}
+
+/* Around the end of the ring and of the index. */
+static void test_virtqueue_shows_chains_at_once(void **state)
+{
+	struct fixture *f = *state;
+
+	f->queue.next_used = f->driver.used->idx = 0xfffe;
+	for (uint16_t i = 0; i < 5; i++)
+		virtqueue_fill(&f->queue, i, i + 1U, 10U * i);
+	assert_int_equal(f->driver.used->idx, 0xfffe);
+	virtqueue_publish(&f->queue, 5);
+	assert_int_equal(f->driver.used->idx, 3);
+	for (uint16_t i = 0; i < 5; i++) {
+		struct vring_used_elem elem = f->driver.used->ring[(0xfffe + i) % SIZE];
+
+		assert_int_equal(elem.id, i + 1);
+		assert_int_equal(elem.len, 10 * i);
+	}
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -377,6 +418,8 @@ int main(void)
 		TEST(test_virtqueue_pop_refuses_tables_not_negotiated),
 		TEST(test_virtqueue_pop_refuses_an_index_ahead),
 		TEST(test_virtqueue_indexes_wrap),
+		TEST(test_virtqueue_takes_chains_back),
+		TEST(test_virtqueue_shows_chains_at_once),
 		TEST(test_virtqueue_notifies_by_flag),
 		TEST(test_virtqueue_notifies_by_event_index),
 		TEST(test_virtqueue_asks_for_kicks_by_flag),

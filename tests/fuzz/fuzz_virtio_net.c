@@ -1,7 +1,7 @@
 /*
- * The input is what a driver and a network do to a network device: the kind of its link, then eight
- * bytes a step, a verb, a queue, an offset and a value. Its own threads serve it. Whatever was done,
- * frames go both ways after a reset, unless the other end of a stream has spoken nonsense.
+ * The input is what a driver and a network do to a network device: the kind of its link, then
+ * eight bytes a step, a verb, a queue, an offset and a value. Its own threads serve it. Whatever
+ * was done, frames go both ways after a reset, unless the other end of a stream spoke nonsense.
  */
 #include <errno.h>
 #include <linux/virtio_config.h>

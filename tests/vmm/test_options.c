@@ -1,3 +1,4 @@
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -138,6 +139,27 @@ static void test_options_slots_side_by_side(void **state)
 	assert_string_equal(options.slot[3].bdf, "0001:01:00.0");
 }
 
+static void test_options_networks(void **state)
+{
+	const char *args[] = {"--net=passt", "--net=tap=vm0,queues=2", "--net", "passt", "k", NULL};
+	const char *twice[] = {"--net=tap=vm0", "--net=passt", "--net=tap=vm0,queues=2", "k", NULL};
+	const char *many[] = {"--net=passt", "--net=passt", "--net=passt", "--net=passt",
+			      "--net=passt", "--net=passt", "--net=passt", "--net=passt",
+			      "--net=passt", "k", NULL};
+	struct options options;
+	char why[256];
+
+	(void)state;
+	assert_int_equal(parse(args, &options, why, sizeof(why)), 0);
+	assert_int_equal(options.nets, 3);
+	assert_string_equal(options.net[1].tap, "vm0");
+	assert_int_equal(options.net[1].pairs, 2);
+	assert_int_equal(parse(twice, &options, why, sizeof(why)), -EINVAL);
+	assert_string_equal(why, "--net tap=vm0,queues=2: another device has this link");
+	assert_int_equal(parse(many, &options, why, sizeof(why)), -EINVAL);
+	assert_string_equal(why, "--net passt: no more than 8 network devices");
+}
+
 static void test_options_sizes(void **state)
 {
 	static const struct {
@@ -228,6 +250,7 @@ int main(void)
 		cmocka_unit_test(test_options_hotplug_ports),
 		cmocka_unit_test(test_options_quirks_and_backend),
 		cmocka_unit_test(test_options_slots_side_by_side),
+		cmocka_unit_test(test_options_networks),
 		cmocka_unit_test(test_options_sizes),
 		cmocka_unit_test(test_options_refuses_with_a_reason),
 		cmocka_unit_test(test_options_help_names_every_option),
