@@ -32,7 +32,7 @@ $(BUILD)/$(BARE_DIR)/%.elf: $(BUILD)/$(BARE_DIR)/%.o $(BARE_OBJECTS)
 	$(say) "GUEST $@"
 	$(Q)$(BARE_CC) $(BARE_LDFLAGS) -o $@ $^
 
-$(BUILD)/$(BARE_DIR)/with-model: $(BARE_DIR)/host/with_model.c
+$(BUILD)/$(BARE_DIR)/with-model: $(BARE_DIR)/host/with_model.c $(wildcard $(BARE_DIR)/host/api.[ch])
 $(BUILD)/$(BARE_DIR)/power-cut: $(BARE_DIR)/host/power_cut.c
 $(BARE_HOST): $(wildcard $(BARE_DIR)/host/child.[ch])
 	@mkdir -p $(@D)
