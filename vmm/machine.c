@@ -17,6 +17,7 @@
 #include "vfio/vfio.h"
 #include "vmm/api.h"
 #include "vmm/base/bits.h"
+#include "vmm/base/clock.h"
 #include "vmm/base/log.h"
 #include "vmm/boot.h"
 #include "vmm/bus.h"
@@ -29,6 +30,7 @@
 #include "vmm/mem.h"
 #include "vmm/notify.h"
 #include "vmm/options.h"
+#include "vmm/shutdown.h"
 #include "vmm/slots.h"
 #include "vmm/terminal.h"
 #include "vmm/vcpu.h"
@@ -57,6 +59,7 @@ struct machine {
 	struct terminal *terminal;
 	struct api *api;         /* NULL: no --api */
 	struct notify *notify;   /* NULL: no service manager */
+	struct shutdown *shutdown;
 	int signal_fd;
 	int reset_fd;            /* eventfd: a reset was asked for */
 	bool reset_by_api;       /* ... by the control socket, too; main thread's */
@@ -124,12 +127,37 @@ static void on_quit(void *opaque)
 	end(opaque, "quit", EXIT_GUEST_POWERED_OFF);
 }
 
-static void on_signal(void *opaque, int fd)
+static void on_ended(void *opaque, const char *cause)
+{
+	end(opaque, cause, EXIT_GUEST_POWERED_OFF);
+}
+
+/* The service manager hears at once that the end has begun. */
+static void on_shutdown(void *opaque)
+{
+	struct machine *machine = opaque;
+
+	notify_stopping(machine->notify);
+	acpi_pm_power_button(machine->pm);
+}
+
+/* 0: there is none. */
+static int next_signal(const struct machine *machine)
 {
 	struct signalfd_siginfo info;
 
-	if (read(fd, &info, sizeof(info)) == sizeof(info))
-		end(opaque, strsignal((int)info.ssi_signo), EXIT_GUEST_POWERED_OFF);
+	return read(machine->signal_fd, &info, sizeof(info)) == sizeof(info) ? (int)info.ssi_signo
+									      : 0;
+}
+
+static void on_signal(void *opaque, int fd)
+{
+	struct machine *machine = opaque;
+	int signal = next_signal(machine);
+
+	(void)fd;
+	if (signal)
+		shutdown_signal(machine->shutdown, signal, clock_ns());
 }
 
 static size_t on_input(void *opaque, const uint8_t *bytes, size_t len)
@@ -301,6 +329,10 @@ static void on_reset(void *opaque, int fd)
 	vcpus_wait_paused(m->vcpus);
 	if (read(fd, &count, sizeof(count)) != sizeof(count) || loop_is_stopping(m->loop))
 		return;
+	if (shutdown_is_asked(m->shutdown)) {
+		end(m, "reset", EXIT_GUEST_POWERED_OFF);
+		return;
+	}
 	events_emit(&(struct event){.event = "reset", .cause = m->reset_by_api ? "api" : "guest"});
 	m->reset_by_api = false;
 	/* First: an interrupt that a device raises from its reset on must not be forgotten. */
@@ -322,6 +354,8 @@ static void on_reset(void *opaque, int fd)
 
 static int watch(struct machine *m)
 {
+	const struct shutdown_listener listener = {
+		.opaque = m, .press_button = on_shutdown, .end = on_ended};
 	sigset_t signals;
 	int error;
 
@@ -334,6 +368,9 @@ static int watch(struct machine *m)
 	m->signal_fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (m->signal_fd < 0)
 		return -errno;
+	m->shutdown = shutdown_create(m->loop, m->options->shutdown_timeout_s * 1000, &listener);
+	if (!m->shutdown)
+		return -ENOMEM;
 	error = loop_add(m->loop, m->signal_fd, on_signal, m);
 	if (!error)
 		error = loop_add(m->loop, m->reset_fd, on_reset, m);
@@ -419,7 +456,7 @@ int machine_run(struct machine *machine)
 {
 	const struct terminal_listener listener = {
 		.opaque = machine, .input = on_input, .quit = on_quit};
-	int status;
+	int status, signal;
 
 	machine->terminal = terminal_create(machine->loop, &listener);
 	if (!machine->terminal) {
@@ -427,8 +464,14 @@ int machine_run(struct machine *machine)
 		return EXIT_FAILED;
 	}
 	events_emit(&(struct event){.event = "boot"});
-	vcpus_resume(machine->vcpus);
-	notify_ready(machine->notify, "The guest runs");
+	/* A guest that has not begun has nothing to put in order. */
+	signal = next_signal(machine);
+	if (signal) {
+		on_ended(machine, strsignal(signal));
+	} else {
+		vcpus_resume(machine->vcpus);
+		notify_ready(machine->notify, "The guest runs");
+	}
 	status = loop_run(machine->loop);
 	notify_stopping(machine->notify);
 	api_stop(machine->api);
@@ -471,6 +514,7 @@ void machine_destroy(struct machine *machine)
 	acpi_pm_destroy(machine->pm);
 	api_destroy(machine->api);
 	notify_destroy(machine->notify);
+	shutdown_destroy(machine->shutdown);
 	loop_destroy(machine->loop);
 	bus_destroy(machine->mmio);
 	bus_destroy(machine->port);

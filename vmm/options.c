@@ -10,6 +10,7 @@
 #include "vmm/base/bits.h"
 #include "vmm/config.h"
 #include "vmm/options_internal.h"
+#include "vmm/shutdown.h"
 
 #define MEMORY_DEFAULT (512 * MIB)
 
@@ -50,6 +51,8 @@ static const char help[] =
 	"  --events FILE             write one JSON object per line for every power transition\n"
 	"                            and machine event; - is standard error\n"
 	"  --api PATH                a control socket: HTTP with JSON, and metrics (docs/api.md)\n"
+	"  --shutdown-timeout SECONDS  after SIGTERM the guest's power button is pressed, and it\n"
+	"                            may take so long to power off; default 30; 0: end at once\n"
 	"  --no-reboot               end instead of rebooting when the guest resets\n"
 	"  --debug-exit              a guest's write of V to I/O port 0xf4 ends with (V << 1) | 1\n"
 	"  --config FILE             the machine as device tree: a .dtb, or a .dts where dtc is\n"
@@ -157,7 +160,9 @@ int options_parse(int argc, char *const argv[], struct options *ret_options, cha
 	struct why why = {ret_why, why_size};
 	int error;
 
-	*ret_options = (struct options){.memory = MEMORY_DEFAULT, .cpus = 1};
+	*ret_options = (struct options){
+		.memory = MEMORY_DEFAULT, .cpus = 1,
+		.shutdown_timeout_s = SHUTDOWN_TIMEOUT_DEFAULT_S};
 	error = parse_options(argc, argv, true, ret_options, why);
 	if (error || ret_options->help || ret_options->version)
 		return error;

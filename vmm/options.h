@@ -26,6 +26,7 @@ struct options {
 	const char *quirks;      /* file of the user's own rules, or NULL */
 	uint64_t memory;         /* bytes */
 	unsigned int cpus;
+	unsigned int shutdown_timeout_s;
 	bool no_reboot, debug_exit;
 	enum vfio_backend_kind vfio_backend;
 	unsigned int hotplug_ports; /* empty slots, after those of `slot`; SLOT_MAX in all */

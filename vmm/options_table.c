@@ -11,6 +11,7 @@
 #include "vmm/base/bits.h"
 #include "vmm/base/text.h"
 #include "vmm/options_internal.h"
+#include "vmm/shutdown.h"
 #include "vmm/unix_socket.h"
 
 #define MEMORY_ALIGN (2 * MIB)
@@ -79,6 +80,28 @@ static bool get_cpus(const struct options *options, unsigned int index, struct t
 {
 	(void)index;
 	text_add(ret_text, "%u", options->cpus);
+	return true;
+}
+
+static int set_shutdown_timeout(struct options *options, const char *text, struct why why)
+{
+	char *end;
+	unsigned long seconds = strtoul(text, &end, 10);
+
+	if (*text >= '0' && *text <= '9' && !*end && seconds <= SHUTDOWN_TIMEOUT_MAX_S) {
+		options->shutdown_timeout_s = (unsigned int)seconds;
+		return 0;
+	}
+	snprintf(why.text, why.size, "--shutdown-timeout %s: not a number of seconds from 0 to %u",
+		 text, SHUTDOWN_TIMEOUT_MAX_S);
+	return -EINVAL;
+}
+
+static bool get_shutdown_timeout(const struct options *options, unsigned int index,
+				 struct text *ret_text)
+{
+	(void)index;
+	text_add(ret_text, "%u", options->shutdown_timeout_s);
 	return true;
 }
 
@@ -290,6 +313,7 @@ const struct option_spec option_specs[OPTIONS_MAX + 1] = {
 	{"api", OPTION_TEXT, AT(api), set_api, NULL},
 	{"quirks", OPTION_TEXT, AT(quirks), NULL, NULL},
 	{"vfio-backend", OPTION_VALUE, 0, set_vfio_backend, get_vfio_backend},
+	{"shutdown-timeout", OPTION_VALUE, 0, set_shutdown_timeout, get_shutdown_timeout},
 	{"no-reboot", OPTION_FLAG, AT(no_reboot), NULL, NULL},
 	{"debug-exit", OPTION_FLAG, AT(debug_exit), NULL, NULL},
 	{"config", OPTION_FIRST_TEXT, AT(config), set_config, NULL},

@@ -1,6 +1,7 @@
 /*
- * Waits for its power button, for tests/program/check-api: the fixed one of ACPI, whose press is an
- * SCI. Says "ready", then "press N" for each. The host ends it; with off=1 the first press does.
+ * Waits for its power button, for tests/program/check-api and check-shutdown: the fixed one of
+ * ACPI, whose press is an SCI. Says "ready", then "press N" for each. The host ends it; with off=1
+ * the first press does, with reset=1 it resets.
  */
 #include "guest-tests/bare/lib_irq.h"
 
@@ -8,6 +9,8 @@
 #define PM1_PWRBTN 0x0100U
 #define FADT_PWR_BUTTON (1U << 4) /* set: there is no fixed one */
 #define REDIR_LEVEL 0x8000U       /* ICH9, REDIR_TBL - Redirection Table: level, active high */
+#define RESET_PORT 0xcf9
+#define RESET_HARD 0x06
 #define ROUND_MS 3000             /* waits are not longer than the PM timer's lap */
 
 static uint16_t event_port;
@@ -51,5 +54,7 @@ void test(void)
 		print("\n");
 		if (option("off") > 0)
 			acpi_power_off();
+		if (option("reset") > 0)
+			outb(RESET_PORT, RESET_HARD);
 	}
 }

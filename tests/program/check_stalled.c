@@ -52,7 +52,8 @@ int main(int argc, char *argv[])
 	pid = fork();
 	if (!pid) {
 		dup2(out[1], STDOUT_FILENO);
-		execl(argv[1], argv[1], "--memory", "32M", argv[2], (char *)NULL);
+		execl(argv[1], argv[1], "--memory", "32M", "--shutdown-timeout", "0",
+		      argv[2], (char *)NULL);
 		_exit(127);
 	}
 	why = check(pid, out[0]);

@@ -58,6 +58,7 @@ static void test_config_everything(void **state)
 	assert_string_equal(options.append, "a, b");
 	assert_int_equal(options.memory, GIB);
 	assert_int_equal(options.cpus, 3);
+	assert_int_equal(options.shutdown_timeout_s, 4);
 	assert_string_equal(options.events, "-");
 	assert_string_equal(options.api, "/s");
 	assert_int_equal(options.vfio_backend, VFIO_BACKEND_GROUP);

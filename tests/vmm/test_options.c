@@ -44,6 +44,7 @@ static void test_options_defaults(void **state)
 	assert_null(options.quirks);
 	assert_int_equal(options.vfio_backend, VFIO_BACKEND_AUTO);
 	assert_false(options.no_reboot);
+	assert_int_equal(options.shutdown_timeout_s, 30);
 }
 
 static void test_options_everything(void **state)
@@ -204,6 +205,9 @@ static void test_options_refuses_with_a_reason(void **state)
 		{{"--cpus", "65", "k", NULL}, "1 to 64"},
 		{{"--cpus", "two", "k", NULL}, "two"},
 		{{"--cpus", "4x", "k", NULL}, "4x"},
+		{{"--shutdown-timeout", "3601", "k", NULL}, "seconds from 0 to 3600"},
+		{{"--shutdown-timeout", "1m", "k", NULL}, "--shutdown-timeout 1m: not"},
+		{{"--shutdown-timeout", "", "k", NULL}, "--shutdown-timeout : not"},
 		{{"a", "b", NULL}, "'b'"},
 		{{"--gpu", "zz", "k", NULL}, "zz"},
 		{{"--gpu", "01:00.0,frob=1", "k", NULL}, "frob"},

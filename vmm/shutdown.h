@@ -1,0 +1,40 @@
+/*
+ * Signals that end the program, and what the guest is given before: its power button is pressed, so
+ * that it can put its disks in order, and it has some time to power off. All on the main thread.
+ */
+#ifndef VMM_SHUTDOWN_H
+#define VMM_SHUTDOWN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct loop;
+struct shutdown;
+
+#define SHUTDOWN_TIMEOUT_DEFAULT_S 30U
+#define SHUTDOWN_TIMEOUT_MAX_S 3600U
+
+struct shutdown_listener {
+	void *opaque;
+	void (*press_button)(void *opaque);
+	void (*end)(void *opaque, const char *cause); /* at once; may be called again */
+};
+
+/* The guest is given `timeout_ms`; 0: none, every signal ends at once. NULL: out of memory or file
+ * descriptors. */
+struct shutdown *shutdown_create(struct loop *loop, unsigned int timeout_ms,
+				 const struct shutdown_listener *listener);
+void shutdown_destroy(struct shutdown *shutdown); /* accepts NULL; before its loop */
+
+/*
+ * SIGTERM and SIGHUP ask the guest. SIGTERM once more ends at once, but within a second it is the
+ * same request: SHUTDOWN_ONE_REQUEST_NS. SIGHUP once more means nothing. Any other signal ends at
+ * once. `now_ns` is clock_ns().
+ */
+#define SHUTDOWN_ONE_REQUEST_NS 1000000000ULL
+void shutdown_signal(struct shutdown *shutdown, int signal, uint64_t now_ns);
+
+/* The guest was asked: whatever it does to the machine is its end. */
+bool shutdown_is_asked(const struct shutdown *shutdown);
+
+#endif
