@@ -15,6 +15,8 @@ const struct fake_property fake_config_whole[] = {
 	{"chosen", "initrd", FAKE_STRING("/i")},
 	{"chosen", "bootargs", FAKE_STRING("a, b")},
 	{"memory", "size-mib", FAKE_U32("\0\0\4\0")},
+	{"memory", "hugepages", FAKE_STRING("2M")},
+	{"memory", "prefault", FAKE_EMPTY},
 	{"cpus", "count", FAKE_U32("\0\0\0\3")},
 	{"events", "file", FAKE_STRING("-")},
 	{"api", "socket", FAKE_STRING("/s")},

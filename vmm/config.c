@@ -206,15 +206,25 @@ static int apply_single(const struct reader *reader)
 	return error;
 }
 
+/* What the option has without being set, up to its keys. */
+static void add_default(const struct reader *reader, struct text *text)
+{
+	options_get(reader->options, reader->node->list, 0, text);
+	if (!text->failed)
+		text->len = strcspn(text->bytes, ",");
+}
+
 /* "01:00.0,power=d3cold,..." from the properties, in the order of the binding. */
 static int add_list_value(const struct reader *reader, struct text *text)
 {
 	const struct config_property *property = reader->node->property;
 	int error = 0;
 
-	if (!reader->value[0].bytes)
+	if (!reader->value[0].bytes && options_is_list(reader->node->list))
 		return refuse(reader, AT_NODE "property \"%s\" is missing", NODE(reader),
 			      property[0].name);
+	if (!reader->value[0].bytes)
+		add_default(reader, text);
 	for (size_t i = 0; property[i].name && !error; i++) {
 		if (!reader->value[i].bytes)
 			continue;
@@ -267,7 +277,7 @@ static int refuse_unknown_node(const struct reader *reader, const char *name)
 
 	for (const struct config_node *node = config_nodes + 1; node->name; node++) {
 		add_names(&names, &first, node->name, "");
-		if (node->list)
+		if (node->list && options_is_list(node->list))
 			add_names(&names, &first, node->name, "-NAME");
 	}
 	error = refuse(reader, "node /%.*s is unknown; there are %s", NAME_SHOWN, name,
@@ -298,8 +308,8 @@ static bool is_node(const struct config_node *node, const char *name)
 
 	if (!strcmp(node->name, name))
 		return true;
-	return node->list && !strncmp(node->name, name, len) && name[len] == '-' &&
-	       name[len + 1] && !strchr(name, '@');
+	return node->list && options_is_list(node->list) && !strncmp(node->name, name, len) &&
+	       name[len] == '-' && name[len + 1] && !strchr(name, '@');
 }
 
 static int open_node(struct reader *reader, const struct config_node *node, const char *name)

@@ -25,7 +25,9 @@ static const struct config_property in_chosen[] = {
 };
 
 static const struct config_property in_memory[] = {
-	{"size-mib", CONFIG_U32, "memory", "MiB"},
+	{"size-mib", CONFIG_U32, NULL, "MiB"},
+	{"hugepages", CONFIG_STRING, "hugepages", NULL},
+	{"prefault", CONFIG_FLAG, "prefault", NULL},
 	{NULL, 0, NULL, NULL},
 };
 
@@ -84,7 +86,7 @@ static const struct config_property in_ethernet[] = {
 const struct config_node config_nodes[] = {
 	{"", NULL, in_root},
 	{"chosen", NULL, in_chosen},
-	{"memory", NULL, in_memory},
+	{"memory", "memory", in_memory},
 	{"cpus", NULL, in_cpus},
 	{"events", NULL, in_events},
 	{"api", NULL, in_api},

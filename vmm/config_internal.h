@@ -21,8 +21,8 @@ enum config_type {
 struct config_property {
 	const char *name; /* NULL after the last */
 	enum config_type type;
-	/* Without the dashes, the option with the same meaning. In a node that is a list's: the key
-	 * in its option's value, NULL for what the value begins with. */
+	/* Without the dashes, the option with the same meaning. In a node that is one value: the
+	 * key in its option's value, NULL for what the value begins with. */
 	const char *means;
 	const char *unit; /* of a number, for people; NULL: it has none */
 };
@@ -31,8 +31,9 @@ struct config_property {
 
 struct config_node {
 	const char *name; /* "cpus", "" is the root, which is the first; NULL after the last */
-	/* The option of which each such node is one value, which then is named "gpu" or "gpu-" and
-	 * anything, and must have the first property. NULL: the node is there at most once. */
+	/* The option of which such a node is one value. If it can be repeated, nodes are named
+	 * "gpu", or "gpu-" and anything, and must have the first property; else there is one at
+	 * most. NULL: one at most, whose properties are options of their own. */
 	const char *list;
 	const struct config_property *property; /* no more than CONFIG_PROPERTIES_MAX */
 };

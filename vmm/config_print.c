@@ -70,16 +70,16 @@ static void print_property(const struct printer *printer, const struct config_pr
 	text_add(printer->out, ";\n");
 }
 
-static void begin_node(const struct printer *printer, const char *name, const char *dash,
+static void begin_node(const struct printer *printer, const struct config_node *node,
 		       unsigned int index)
 {
-	text_add(printer->out, "\n\t%s%s", name, dash);
-	if (*dash)
-		text_add(printer->out, "%u", index);
+	text_add(printer->out, "\n\t%s", node->name);
+	if (node->list && options_is_list(node->list))
+		text_add(printer->out, "-%u", index);
 	text_add(printer->out, " {\n");
 }
 
-/* --- nodes that are there once --- */
+/* --- nodes whose properties are options --- */
 
 static void print_single(const struct printer *printer, const struct config_node *node)
 {
@@ -97,7 +97,7 @@ static void print_single(const struct printer *printer, const struct config_node
 		if (value.failed)
 			break;
 		if (!is_open)
-			begin_node(printer, node->name, "", 0);
+			begin_node(printer, node, 0);
 		is_open = true;
 		print_property(printer, property, is_root ? "\t" : "\t\t", value.bytes,
 			       value.bytes + value.len);
@@ -108,7 +108,7 @@ static void print_single(const struct printer *printer, const struct config_node
 	text_finish(&value);
 }
 
-/* --- nodes that are the values of a list --- */
+/* --- nodes that are one value of an option --- */
 
 static const struct config_property *find_key(const struct config_node *node, const char *key,
 					      size_t len)
@@ -147,7 +147,7 @@ static void print_list(const struct printer *printer, const struct config_node *
 	for (unsigned int i = 0; options_get(printer->options, node->list, i, &value); i++) {
 		if (value.failed)
 			break;
-		begin_node(printer, node->name, "-", i);
+		begin_node(printer, node, i);
 		print_list_value(printer, node, value.bytes);
 		text_add(printer->out, "\t};\n");
 		value.len = 0;

@@ -47,12 +47,15 @@ int kvm_set_vfio_file(struct kvm *kvm, int vfio_fd, bool on);
 int kvm_ioctl(int fd, unsigned long request, const void *argument);
 int kvm_ioctl_int(int fd, unsigned long request, unsigned long argument);
 
-/*
- * Guest RAM of `size` bytes (a multiple of 4 KiB): a memfd, split around the MMIO hole below 4 GiB.
- * As kvm_open().
- */
-int mem_create(struct kvm *kvm, uint64_t size, struct mem **ret_mem, char *ret_why,
-	       size_t why_size);
+struct mem_config {
+	uint64_t size;   /* bytes; a multiple of 4 KiB, and of the page */
+	uint64_t page;   /* bytes of a huge page, or 0: the host's usual ones */
+	bool prefault;   /* all of it is there when mem_create() returns */
+};
+
+/* Guest RAM: a memfd, split around the MMIO hole below 4 GiB. As kvm_open(). */
+int mem_create(struct kvm *kvm, const struct mem_config *config, struct mem **ret_mem,
+	       char *ret_why, size_t why_size);
 void mem_destroy(struct mem *mem); /* accepts NULL */
 
 /* NULL: out of memory, or KVM refused the routing table. */

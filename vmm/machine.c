@@ -223,6 +223,9 @@ static struct range mmio64_window(const struct machine *machine)
 
 static int create_core(struct machine *m, char *why, size_t why_size)
 {
+	const struct mem_config memory = {.size = m->options->memory,
+					  .page = m->options->memory_page,
+					  .prefault = m->options->prefault};
 	int error = kvm_open(&m->kvm, why, why_size);
 
 	if (error)
@@ -234,7 +237,7 @@ static int create_core(struct machine *m, char *why, size_t why_size)
 			 (unsigned long long)((mmio64_window(m).start - RAM_HIGH_START) / MIB));
 		return -EINVAL;
 	}
-	error = mem_create(&m->kvm, m->options->memory, &m->mem, why, why_size);
+	error = mem_create(&m->kvm, &memory, &m->mem, why, why_size);
 	if (error)
 		return error;
 	m->irq = irq_chip_create(&m->kvm);

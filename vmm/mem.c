@@ -10,7 +10,9 @@
 #include <unistd.h>
 
 #include "vmm/base/bits.h"
+#include "vmm/hugepages.h"
 #include "vmm/kvm.h"
+#include "vmm/prefault.h"
 
 #define PAGE 4096ULL
 #define BLOCKS_MAX 2
@@ -89,31 +91,61 @@ static int add_block(struct mem *mem, gpa_t gpa, uint64_t size, uint64_t fd_offs
 	return set_slot(mem, mem->blocks++, (struct range){gpa, size}, block->hva, false);
 }
 
-static int map_ram(struct mem *mem, uint64_t size)
+static unsigned int memfd_flags(uint64_t page)
 {
-	uint64_t low = size < RAM_LOW_MAX ? size : RAM_LOW_MAX;
-	void *hva;
-	int error;
+	unsigned int flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
 
-	mem->fd = memfd_create("minivmm-ram", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (page)
+		flags |= MFD_HUGETLB | (unsigned int)__builtin_ctzll(page) << MAP_HUGE_SHIFT;
+	return flags;
+}
+
+/* Huge pages are reserved here, all of them: later there is nobody to tell that they are missing,
+ * but a signal. */
+static int map_ram(struct mem *mem, uint64_t size, uint64_t page)
+{
+	int reserve = page ? 0 : MAP_NORESERVE;
+	void *hva;
+
+	mem->fd = memfd_create("minivmm-ram", memfd_flags(page));
 	if (mem->fd < 0 || ftruncate(mem->fd, (off_t)size) < 0)
 		return -errno;
 	/* Nobody who is given the descriptor may shrink the memory under us. */
 	if (fcntl(mem->fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
 		return -errno;
-	hva = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, mem->fd, 0);
+	hva = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | reserve, mem->fd, 0);
 	if (hva == MAP_FAILED)
 		return -errno;
 	mem->hva = hva;
 	mem->size = size;
-	error = add_block(mem, 0, low, 0);
-	if (!error && size > low)
-		error = add_block(mem, RAM_HIGH_START, size - low, low);
+	return 0;
+}
+
+static int add_blocks(struct mem *mem)
+{
+	uint64_t low = mem->size < RAM_LOW_MAX ? mem->size : RAM_LOW_MAX;
+	int error = add_block(mem, 0, low, 0);
+
+	if (!error && mem->size > low)
+		error = add_block(mem, RAM_HIGH_START, mem->size - low, low);
 	return error;
 }
 
-int mem_create(struct kvm *kvm, uint64_t size, struct mem **ret_mem, char *ret_why,
-	       size_t why_size)
+/* The pool of huge pages has its own words for what is missing. */
+static void explain(const struct mem_config *config, int error, char *ret_why, size_t why_size)
+{
+	char why[256];
+
+	if (config->page && hugepages_check(HUGEPAGES_FOLDER, config->page, config->size, why,
+					    sizeof(why)))
+		snprintf(ret_why, why_size, "--memory: %s", why);
+	else
+		snprintf(ret_why, why_size, "cannot make %llu MiB of guest memory: %s",
+			 (unsigned long long)(config->size / MIB), strerror(-error));
+}
+
+int mem_create(struct kvm *kvm, const struct mem_config *config, struct mem **ret_mem,
+	       char *ret_why, size_t why_size)
 {
 	struct mem *mem = calloc(1, sizeof(*mem));
 	int error = -ENOMEM;
@@ -122,11 +154,14 @@ int mem_create(struct kvm *kvm, uint64_t size, struct mem **ret_mem, char *ret_w
 		mem->kvm = kvm;
 		mem->fd = -1;
 		pthread_mutex_init(&mem->lock, NULL);
-		error = map_ram(mem, size);
+		error = map_ram(mem, config->size, config->page);
 	}
+	if (!error && config->prefault)
+		error = prefault(mem->hva, mem->size, config->page ? config->page : PAGE);
+	if (!error)
+		error = add_blocks(mem);
 	if (error) {
-		snprintf(ret_why, why_size, "cannot make %llu MiB of guest memory: %s",
-			 (unsigned long long)(size / MIB), strerror(-error));
+		explain(config, error, ret_why, why_size);
 		mem_destroy(mem);
 		return error;
 	}

@@ -46,7 +46,9 @@ static const char help[] =
 	"  --kernel FILE             same as GUEST\n"
 	"  --initrd FILE             initial RAM disk\n"
 	"  --append STRING           kernel command line, e.g. \"console=ttyS0\"\n"
-	"  --memory SIZE             guest memory: 512M (default), 2G; a plain number is MiB\n"
+	"  --memory SIZE[,hugepages=2M|1G][,prefault]\n"
+	"                            guest memory: 512M (default), 2G; a plain number is MiB; in\n"
+	"                            huge pages of the host's; all there before the guest begins\n"
 	"  --cpus N                  number of CPUs, 1 (default) to 64\n"
 	"  --events FILE             write one JSON object per line for every power transition\n"
 	"                            and machine event; - is standard error\n"
@@ -205,6 +207,11 @@ const char *options_name(unsigned int index)
 {
 	assert(index <= OPTIONS_MAX);
 	return option_specs[index].name;
+}
+
+bool options_is_list(const char *name)
+{
+	return find(name)->kind == OPTION_LIST;
 }
 
 static const char *keep(struct options *options, const char *text)

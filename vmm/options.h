@@ -25,6 +25,8 @@ struct options {
 	const char *api;         /* path of the control socket, or NULL; its length is checked */
 	const char *quirks;      /* file of the user's own rules, or NULL */
 	uint64_t memory;         /* bytes */
+	uint64_t memory_page;    /* bytes of a huge page, or 0: the host's usual ones */
+	bool prefault;
 	unsigned int cpus;
 	unsigned int shutdown_timeout_s;
 	bool no_reboot, debug_exit;
@@ -67,6 +69,9 @@ const char *options_help(void);
 
 /* The name of option number `index`, NULL after the last. */
 const char *options_name(unsigned int index);
+
+/* It can be repeated. */
+bool options_is_list(const char *name);
 
 /* As if the command line had --NAME `value` (NULL: without a value), of which a copy is kept. There
  * is such an option. 0, or -EINVAL or -ENOMEM with a sentence that begins with it. */

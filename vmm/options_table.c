@@ -2,7 +2,6 @@
  * What every option sets, and what it is set to: the one table that the command line, a config and
  * --print-config go by.
  */
-#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,55 +12,6 @@
 #include "vmm/options_internal.h"
 #include "vmm/shutdown.h"
 #include "vmm/unix_socket.h"
-
-#define MEMORY_ALIGN (2 * MIB)
-#define MEMORY_MAX (8ULL << 40) /* what KVM takes as one piece */
-
-/* Digits, then one of K, M, G, T or nothing (MiB). False on anything else, or overflow. */
-static bool parse_size(const char *text, uint64_t *ret_size)
-{
-	static const char units[] = "KMGT";
-	const char *unit;
-	unsigned int shift = 20;
-	unsigned long long number;
-	char *end;
-
-	if (*text < '0' || *text > '9')
-		return false;
-	errno = 0;
-	number = strtoull(text, &end, 10);
-	if (errno)
-		return false;
-	if (*end) {
-		unit = strchr(units, toupper((unsigned char)*end));
-		if (!unit || end[1])
-			return false;
-		shift = 10 * (unsigned int)(unit - units + 1);
-	}
-	if (number > MEMORY_MAX >> shift)
-		return false;
-	*ret_size = (uint64_t)number << shift;
-	return true;
-}
-
-static int set_memory(struct options *options, const char *text, struct why why)
-{
-	if (parse_size(text, &options->memory) && options->memory >= RAM_MIN_SIZE &&
-	    options->memory % MEMORY_ALIGN == 0)
-		return 0;
-	snprintf(why.text, why.size,
-		 "--memory %s: not a size from 16M to 8T in steps of 2M; for example 512M or 4G",
-		 text);
-	return -EINVAL;
-}
-
-/* In MiB, of which RAM has a whole number. */
-static bool get_memory(const struct options *options, unsigned int index, struct text *ret_text)
-{
-	(void)index;
-	text_add(ret_text, "%llu", (unsigned long long)(options->memory / MIB));
-	return true;
-}
 
 static int set_cpus(struct options *options, const char *text, struct why why)
 {
@@ -307,7 +257,7 @@ const struct option_spec option_specs[OPTIONS_MAX + 1] = {
 	{"kernel", OPTION_TEXT, AT(kernel), options_set_kernel, NULL},
 	{"initrd", OPTION_TEXT, AT(initrd), NULL, NULL},
 	{"append", OPTION_TEXT, AT(append), NULL, NULL},
-	{"memory", OPTION_VALUE, 0, set_memory, get_memory},
+	{"memory", OPTION_VALUE, 0, options_set_memory, options_get_memory},
 	{"cpus", OPTION_VALUE, 0, set_cpus, get_cpus},
 	{"events", OPTION_TEXT, AT(events), NULL, NULL},
 	{"api", OPTION_TEXT, AT(api), set_api, NULL},

@@ -17,6 +17,7 @@ static void check_machine(const struct options *options)
 	struct text text = {0};
 
 	fuzz_must(options->cpus >= 1 && options->cpus <= VCPU_MAX, "number of CPUs");
+	fuzz_must(!options->memory_page || options->memory % options->memory_page == 0, "page");
 	fuzz_must(options->memory >= RAM_MIN_SIZE && options->memory % (2 * MIB) == 0, "memory");
 	fuzz_must(options->slots <= SLOT_MAX, "number of slots");
 	fuzz_must(!config_print(options, &text) && strlen(text.bytes) == text.len, "printing");

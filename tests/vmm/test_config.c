@@ -57,6 +57,8 @@ static void test_config_everything(void **state)
 	assert_string_equal(options.initrd, "/i");
 	assert_string_equal(options.append, "a, b");
 	assert_int_equal(options.memory, GIB);
+	assert_int_equal(options.memory_page, 2 * MIB);
+	assert_true(options.prefault);
 	assert_int_equal(options.cpus, 3);
 	assert_int_equal(options.shutdown_timeout_s, 4);
 	assert_string_equal(options.events, "-");
@@ -106,6 +108,21 @@ static void test_config_paths_are_relative_to_it(void **state)
 	options_finish(&options);
 }
 
+static void test_config_memory_without_its_size(void **state)
+{
+	static const struct fake_property rows[] = {
+		COMPATIBLE, {"memory", "prefault", FAKE_EMPTY}, {NULL, NULL, NULL, 0}};
+	struct options options;
+	char why[512];
+
+	(void)state;
+	assert_int_equal(apply_rows(rows, &options, why, sizeof(why)), 0);
+	assert_int_equal(options.memory, GIB); /* as it was */
+	assert_int_equal(options.memory_page, 0);
+	assert_true(options.prefault);
+	options_finish(&options);
+}
+
 static const struct refusal {
 	struct fake_property rows[ROWS_MAX + 1]; /* what follows is zero: the end */
 	const char *says;
@@ -150,11 +167,20 @@ static const struct refusal {
 	{{COMPATIBLE, {"memory", "size-mib", FAKE_STRING("512M")}},
 	 "/memory: property \"size-mib\" has 5 bytes and should be one 32-bit number of MiB"},
 	{{COMPATIBLE, {"memory", "size-mib", FAKE_U32("\0\0\0\21")}},
-	 "/memory: property \"size-mib\": --memory 17: not a size from 16M to 8T in steps of 2M"},
+	 "/memory: --memory 17: not a size from 16M to 8T in steps of 2M"},
 	{{COMPATIBLE, {"memory", "size-mib", FAKE_U32("\377\377\377\376")}},
-	 "/memory: property \"size-mib\": --memory 4294967294: not a size"},
+	 "/memory: --memory 4294967294: not a size"},
 	{{COMPATIBLE, {"memory", "reg", FAKE_U32("\0\0\0\0")}},
-	 "/memory: property \"reg\" is unknown; there is size-mib"},
+	 "/memory: property \"reg\" is unknown; there are size-mib, hugepages, prefault"},
+	{{COMPATIBLE, {"memory", "hugepages", FAKE_STRING("4M")}},
+	 "/memory: --memory 1024,hugepages=4M: hugepages takes 2M or 1G"},
+	{{COMPATIBLE, {"memory", "hugepages", FAKE_STRING("2M,prefault")}},
+	 "/memory: property \"hugepages\" has a comma (\"2M,prefault\"), and a value of --memory "
+	 "cannot"},
+	{{COMPATIBLE, {"memory", "prefault", FAKE_STRING("yes")}},
+	 "/memory: property \"prefault\" has a value and should have none"},
+	{{COMPATIBLE, {"memory-0", "size-mib", FAKE_U32("\0\0\4\0")}},
+	 "node /memory-0 is unknown; there are chosen, memory, cpus"},
 	{{COMPATIBLE, {"chosen", "bootargs", FAKE_EMPTY}},
 	 "/chosen: property \"bootargs\" should be one string"},
 	{{COMPATIBLE, {"chosen", "bootargs", "quiet", 5}},
@@ -439,6 +465,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_config_everything),
+		cmocka_unit_test(test_config_memory_without_its_size),
 		cmocka_unit_test(test_config_paths_are_relative_to_it),
 		cmocka_unit_test(test_config_refuses_with_node_and_property),
 		cmocka_unit_test(test_config_folder_with_a_comma),

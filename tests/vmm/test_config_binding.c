@@ -20,6 +20,11 @@
 
 #define FILE_MAX 65536
 
+static bool is_repeated(const struct config_node *node)
+{
+	return node->list && options_is_list(node->list);
+}
+
 /* The options that say what to do, not with what machine. */
 static bool is_no_part_of_a_machine(const char *option)
 {
@@ -82,7 +87,7 @@ static void test_binding_means_options_that_there_are(void **state)
 	}
 }
 
-/* --- keys of options that are lists --- */
+/* --- keys of options --- */
 
 static const struct config_property *find_key(const struct config_node *node, const char *key,
 					      size_t len)
@@ -95,7 +100,7 @@ static const struct config_property *find_key(const struct config_node *node, co
 	return NULL;
 }
 
-/* How each list names all its keys: in what it says to one that it does not have, after "there
+/* How each option names all its keys: in what it says to one that it does not have, after "there
  * are". */
 static const struct {
 	const char *option, *wrong;
@@ -103,6 +108,7 @@ static const struct {
 	{"gpu", "01:00.0,nosuchkey=1"},
 	{"disk", "a.img,nosuchkey=1"},
 	{"net", "tap=vm0,nosuchkey=1"},
+	{"memory", "512,nosuchkey"},
 };
 
 static const char *wrong_value(const char *option)
@@ -193,12 +199,13 @@ static void find_default(const char *printed, const struct config_node *node,
 	const char *at = printed, *end;
 
 	snprintf(ret_value, size, "absent");
-	if (property->type == CONFIG_COMPAT || (node->list && !property->means)) {
+	if (property->type == CONFIG_COMPAT || (is_repeated(node) && !property->means)) {
 		snprintf(ret_value, size, "required");
 		return;
 	}
 	if (*node->name) {
-		snprintf(start, sizeof(start), "\n\t%s%s {\n", node->name, node->list ? "-0" : "");
+		snprintf(start, sizeof(start), "\n\t%s%s {\n", node->name,
+			 is_repeated(node) ? "-0" : "");
 		at = strstr(printed, start);
 	}
 	if (!at)
@@ -245,8 +252,8 @@ static const char *find_section(const char *docs, const char *fmt, const struct 
 	char heading[64];
 	const char *section;
 
-	snprintf(heading, sizeof(heading), fmt, node->name, node->list ? ", /" : "",
-		 node->list ? node->name : "", node->list ? "-NAME" : "");
+	snprintf(heading, sizeof(heading), fmt, node->name, is_repeated(node) ? ", /" : "",
+		 is_repeated(node) ? node->name : "", is_repeated(node) ? "-NAME" : "");
 	section = strstr(docs, heading);
 	if (!section)
 		fail_msg("there is no heading \"%s\"", heading);
@@ -263,7 +270,8 @@ static void test_binding_is_documented_row_by_row(void **state)
 	read_file("docs/config.md", docs);
 	print_defaults(&printed);
 	for (const struct config_node *node = config_nodes; node->name; node++) {
-		const char *section = find_section(docs, node->list ? "\n### `/%s`%.0s%.0s%.0s, `/"
+		const char *section = find_section(docs, is_repeated(node)
+						   ? "\n### `/%s`%.0s%.0s%.0s, `/"
 						   : "\n### `/%s`\n", node);
 		unsigned int i = 0;
 

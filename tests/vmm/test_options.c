@@ -189,6 +189,34 @@ static void test_options_sizes(void **state)
 	}
 }
 
+static void test_options_memory_keys(void **state)
+{
+	static const struct {
+		const char *text;
+		uint64_t memory, page;
+		bool prefault;
+	} cases[] = {
+		{"512", 512 * MIB, 0, false},
+		{"2G,prefault", 2 * GIB, 0, true},
+		{"64M,hugepages=2M", 64 * MIB, 2 * MIB, false},
+		{"8G,prefault,hugepages=1G", 8 * GIB, GIB, true},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		/* Keys of an earlier value do not stay. */
+		const char *args[] = {"--memory=4G,hugepages=1G,prefault", "--memory",
+				      cases[i].text, "k", NULL};
+		struct options options;
+		char why[256];
+
+		assert_int_equal(parse(args, &options, why, sizeof(why)), 0);
+		assert_int_equal(options.memory, cases[i].memory);
+		assert_int_equal(options.memory_page, cases[i].page);
+		assert_int_equal(options.prefault, cases[i].prefault);
+	}
+}
+
 static void test_options_refuses_with_a_reason(void **state)
 {
 	static const struct {
@@ -201,6 +229,12 @@ static void test_options_refuses_with_a_reason(void **state)
 		{{"-xy", "k", NULL}, "-x: unknown"},
 		{{"k", "-h", NULL}, "-h: unknown"},
 		{{"--debug-exit=1", "k", NULL}, "--debug-exit=1: takes no value"},
+		{{"--memory", "64M,", "k", NULL}, "no key \"\"; there are hugepages, prefault"},
+		{{"--memory", ",prefault", "k", NULL}, "not a size"},
+		{{"--memory", "64M,prefault=1", "k", NULL}, "no key \"prefault=1\""},
+		{{"--memory", "64M,hugepages", "k", NULL}, "no key \"hugepages\""},
+		{{"--memory", "64M,hugepages=4K", "k", NULL}, "hugepages takes 2M or 1G"},
+		{{"--memory", "1536M,hugepages=1G", "k", NULL}, "pages of 1G; 2G would be"},
 		{{"--cpus", "0", "k", NULL}, "1 to 64"},
 		{{"--cpus", "65", "k", NULL}, "1 to 64"},
 		{{"--cpus", "two", "k", NULL}, "two"},
@@ -256,6 +290,7 @@ int main(void)
 		cmocka_unit_test(test_options_slots_side_by_side),
 		cmocka_unit_test(test_options_networks),
 		cmocka_unit_test(test_options_sizes),
+		cmocka_unit_test(test_options_memory_keys),
 		cmocka_unit_test(test_options_refuses_with_a_reason),
 		cmocka_unit_test(test_options_help_names_every_option),
 	};

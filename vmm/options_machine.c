@@ -1,0 +1,138 @@
+/*
+ * The options --memory and --cpus: a number, then keys.
+ */
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "vmm/base/bits.h"
+#include "vmm/base/text.h"
+#include "vmm/options_internal.h"
+
+#define MEMORY_ALIGN (2 * MIB)
+#define MEMORY_MAX (8ULL << 40) /* what KVM takes as one piece */
+
+/* A piece of an option's value, up to a comma. */
+struct piece {
+	const char *at;
+	size_t len;
+};
+
+static bool is_word(const struct piece *piece, const char *word)
+{
+	return piece->len == strlen(word) && !memcmp(piece->at, word, piece->len);
+}
+
+/* Takes the piece at `*at`, and steps over its comma. False at the end of the value. */
+static bool next_piece(const char **at, struct piece *ret_piece)
+{
+	if (!*at)
+		return false;
+	*ret_piece = (struct piece){*at, strcspn(*at, ",")};
+	*at += ret_piece->len;
+	*at = **at ? *at + 1 : NULL;
+	return true;
+}
+
+/* --- memory --- */
+
+/* Digits, then one of K, M, G, T or nothing (MiB). False on anything else, or overflow. */
+static bool parse_size(const struct piece *piece, uint64_t *ret_size)
+{
+	static const char units[] = "KMGT";
+	const char *unit, *last = piece->at + piece->len;
+	unsigned int shift = 20;
+	unsigned long long number;
+	char *end;
+
+	if (*piece->at < '0' || *piece->at > '9')
+		return false;
+	errno = 0;
+	number = strtoull(piece->at, &end, 10);
+	if (errno)
+		return false;
+	if (end != last) {
+		unit = strchr(units, toupper((unsigned char)*end));
+		if (!unit || end + 1 != last)
+			return false;
+		shift = 10 * (unsigned int)(unit - units + 1);
+	}
+	if (number > MEMORY_MAX >> shift)
+		return false;
+	*ret_size = (uint64_t)number << shift;
+	return true;
+}
+
+static const struct {
+	const char *key;
+	uint64_t bytes;
+} huge_pages[] = {
+	{"hugepages=2M", 2 * MIB},
+	{"hugepages=1G", GIB},
+};
+
+/* 0, or a sentence. */
+static int set_memory_key(const struct piece *key, uint64_t *page, bool *prefault,
+			  const char *text, struct why why)
+{
+	static const char hugepages[] = "hugepages=";
+
+	if (is_word(key, "prefault")) {
+		*prefault = true;
+		return 0;
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(huge_pages); i++) {
+		if (!is_word(key, huge_pages[i].key))
+			continue;
+		*page = huge_pages[i].bytes;
+		return 0;
+	}
+	if (!strncmp(key->at, hugepages, strlen(hugepages)))
+		snprintf(why.text, why.size, "--memory %s: hugepages takes 2M or 1G", text);
+	else
+		snprintf(why.text, why.size, "--memory %s: no key \"%.*s\"; there are hugepages, "
+			 "prefault", text, (int)key->len, key->at);
+	return -EINVAL;
+}
+
+int options_set_memory(struct options *options, const char *text, struct why why)
+{
+	uint64_t size, page = 0;
+	bool prefault = false;
+	const char *at = text;
+	struct piece piece;
+
+	next_piece(&at, &piece);
+	if (!parse_size(&piece, &size) || size < RAM_MIN_SIZE || size % MEMORY_ALIGN) {
+		snprintf(why.text, why.size, "--memory %s: not a size from 16M to 8T in steps of "
+			 "2M; for example 512M or 4G", text);
+		return -EINVAL;
+	}
+	while (next_piece(&at, &piece))
+		if (set_memory_key(&piece, &page, &prefault, text, why))
+			return -EINVAL;
+	if (page && size % page) {
+		snprintf(why.text, why.size, "--memory %s: not a whole number of pages of 1G; "
+			 "%lluG would be", text, (unsigned long long)(size / page + 1));
+		return -EINVAL;
+	}
+	options->memory = size;
+	options->memory_page = page;
+	options->prefault = prefault;
+	return 0;
+}
+
+/* In MiB, of which RAM has a whole number. */
+bool options_get_memory(const struct options *options, unsigned int index, struct text *ret_text)
+{
+	(void)index;
+	text_add(ret_text, "%llu", (unsigned long long)(options->memory / MIB));
+	for (size_t i = 0; i < ARRAY_SIZE(huge_pages); i++)
+		if (huge_pages[i].bytes == options->memory_page)
+			text_add(ret_text, ",%s", huge_pages[i].key);
+	if (options->prefault)
+		text_add(ret_text, ",prefault");
+	return true;
+}
