@@ -126,7 +126,8 @@ static int add_string(const struct reader *reader, const struct config_property 
 		text_add(text, "%s", string);
 	}
 	/* In the option's value a comma, also one of the folder, would begin the next key. */
-	if (reader->node->list && !text->failed && strchr(text->bytes + before, ','))
+	if (reader->node->list && property->type != CONFIG_TAIL && !text->failed &&
+	    strchr(text->bytes + before, ','))
 		return refuse(reader, AT_NODE "property \"%s\" has a comma (\"%s\"), and a value "
 			      "of --%s cannot", NODE(reader), property->name,
 			      text->bytes + before, reader->node->list);

@@ -32,7 +32,8 @@ static const struct config_property in_memory[] = {
 };
 
 static const struct config_property in_cpus[] = {
-	{"count", CONFIG_U32, "cpus", NULL},
+	{"count", CONFIG_U32, NULL, NULL},
+	{"pin", CONFIG_TAIL, "pin", NULL},
 	{NULL, 0, NULL, NULL},
 };
 
@@ -87,7 +88,7 @@ const struct config_node config_nodes[] = {
 	{"", NULL, in_root},
 	{"chosen", NULL, in_chosen},
 	{"memory", "memory", in_memory},
-	{"cpus", NULL, in_cpus},
+	{"cpus", "cpus", in_cpus},
 	{"events", NULL, in_events},
 	{"api", NULL, in_api},
 	{"vfio", NULL, in_vfio},

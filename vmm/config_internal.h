@@ -12,6 +12,7 @@ enum config_type {
 	CONFIG_FLAG,   /* there or not, without a value */
 	CONFIG_U32,
 	CONFIG_STRING,
+	CONFIG_TAIL,   /* a string that ends its option's value, so it may have commas */
 	CONFIG_PATH,   /* of a file; "-" stays as it is */
 	CONFIG_SLOT,   /* a PCI address, or CONFIG_SOCKET_PREFIX and a path */
 };

@@ -130,13 +130,14 @@ static void print_list_value(const struct printer *printer, const struct config_
 
 	print_property(printer, node->property, "\t\t", at, end);
 	while (*end) {
+		const struct config_property *property;
 		size_t key;
 
 		at = end + 1;
-		end = strchrnul(at, ',');
 		key = strcspn(at, "=,");
-		print_property(printer, find_key(node, at, key), "\t\t",
-			       at + key + (at[key] == '='), end);
+		property = find_key(node, at, key);
+		end = strchrnul(at, property->type == CONFIG_TAIL ? '\0' : ',');
+		print_property(printer, property, "\t\t", at + key + (at[key] == '='), end);
 	}
 }
 

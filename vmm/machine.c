@@ -21,6 +21,7 @@
 #include "vmm/base/log.h"
 #include "vmm/boot.h"
 #include "vmm/bus.h"
+#include "vmm/cpu_list.h"
 #include "vmm/events.h"
 #include "vmm/firmware.h"
 #include "vmm/irq.h"
@@ -226,8 +227,10 @@ static int create_core(struct machine *m, char *why, size_t why_size)
 	const struct mem_config memory = {.size = m->options->memory,
 					  .page = m->options->memory_page,
 					  .prefault = m->options->prefault};
-	int error = kvm_open(&m->kvm, why, why_size);
+	int error = cpu_list_check(&m->options->pin, why, why_size);
 
+	if (!error)
+		error = kvm_open(&m->kvm, why, why_size);
 	if (error)
 		return error;
 	if (RAM_HIGH_START + m->options->memory > mmio64_window(m).start) {
@@ -298,7 +301,7 @@ static int create_cpus(struct machine *m, char *why, size_t why_size)
 	int error = vcpus_create(&m->kvm, m->options->cpus, m->port, m->mmio, &listener, &m->vcpus,
 				 why, why_size);
 
-	return error ? error : vcpus_start(m->vcpus);
+	return error ? error : vcpus_start(m->vcpus, &m->options->pin);
 }
 
 /* Addresses, tables, kernel, registers: the state in which the guest begins, also after a reset. */

@@ -12,6 +12,7 @@
 #include "devices/block_image.h"
 #include "devices/net_config.h"
 #include "vfio/vfio.h"
+#include "vmm/cpu_list.h"
 #include "vmm/layout.h"
 
 struct options_kept;
@@ -28,6 +29,7 @@ struct options {
 	uint64_t memory_page;    /* bytes of a huge page, or 0: the host's usual ones */
 	bool prefault;
 	unsigned int cpus;
+	struct cpu_list pin;     /* where each runs; empty: anywhere */
 	unsigned int shutdown_timeout_s;
 	bool no_reboot, debug_exit;
 	enum vfio_backend_kind vfio_backend;

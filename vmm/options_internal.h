@@ -46,9 +46,11 @@ extern const struct option_spec option_specs[OPTIONS_MAX + 1];
 /* The setter of --kernel, which is also what a positional argument is. */
 int options_set_kernel(struct options *options, const char *path, struct why why);
 
-/* Of --memory. */
+/* Of --memory and --cpus. */
 int options_set_memory(struct options *options, const char *text, struct why why);
 bool options_get_memory(const struct options *options, unsigned int index, struct text *ret_text);
+int options_set_cpus(struct options *options, const char *text, struct why why);
+bool options_get_cpus(const struct options *options, unsigned int index, struct text *ret_text);
 
 bool option_is_flag(const struct option_spec *spec);
 

@@ -136,3 +136,72 @@ bool options_get_memory(const struct options *options, unsigned int index, struc
 		text_add(ret_text, ",prefault");
 	return true;
 }
+
+/* --- CPUs --- */
+
+static int refuse_list(const char *text, int error, struct why why)
+{
+	const char *problem = "takes a list of the host's CPUs, as 2-5 or 0,2,8-11";
+
+	if (error == -EEXIST)
+		problem = "has a CPU twice; it takes one for each of the guest's";
+	else if (error == -ERANGE)
+		problem = "takes numbers of CPUs up to 1023";
+	else if (error == -E2BIG)
+		problem = "takes one CPU for each of the guest's, which has 64 at most";
+	snprintf(why.text, why.size, "--cpus %s: pin %s", text, problem);
+	return -EINVAL;
+}
+
+/* `list` is the rest of the value: it has commas of its own. */
+static int parse_pin(const char *text, const char *list, unsigned int cpus,
+		     struct cpu_list *ret_list, struct why why)
+{
+	int error = cpu_list_parse(list, ret_list);
+
+	if (error)
+		return refuse_list(text, error, why);
+	if (ret_list->count == cpus)
+		return 0;
+	snprintf(why.text, why.size, "--cpus %s: pin takes one of the host's CPUs for each of the "
+		 "guest's, %u, not %u; taskset gives all of them a set", text, cpus,
+		 ret_list->count);
+	return -EINVAL;
+}
+
+int options_set_cpus(struct options *options, const char *text, struct why why)
+{
+	static const char pin[] = "pin=";
+	struct cpu_list list = {.count = 0};
+	const char *key;
+	char *end;
+	unsigned long cpus = strtoul(text, &end, 10);
+
+	if (*text < '0' || *text > '9' || (*end && *end != ',') || cpus < 1 || cpus > VCPU_MAX) {
+		snprintf(why.text, why.size, "--cpus %s: not a number from 1 to %u", text,
+			 VCPU_MAX);
+		return -EINVAL;
+	}
+	key = *end ? end + 1 : NULL;
+	if (key && strncmp(key, pin, strlen(pin))) {
+		snprintf(why.text, why.size, "--cpus %s: no key \"%.*s\"; there is pin", text,
+			 (int)strcspn(key, ","), key);
+		return -EINVAL;
+	}
+	if (key && parse_pin(text, key + strlen(pin), (unsigned int)cpus, &list, why))
+		return -EINVAL;
+	options->cpus = (unsigned int)cpus;
+	options->pin = list;
+	return 0;
+}
+
+bool options_get_cpus(const struct options *options, unsigned int index, struct text *ret_text)
+{
+	(void)index;
+	text_add(ret_text, "%u", options->cpus);
+	if (options->pin.count) {
+		text_add(ret_text, ",pin=");
+		cpu_list_format(&options->pin, ret_text);
+	}
+	return true;
+}

@@ -13,26 +13,6 @@
 #include "vmm/shutdown.h"
 #include "vmm/unix_socket.h"
 
-static int set_cpus(struct options *options, const char *text, struct why why)
-{
-	char *end;
-	unsigned long cpus = strtoul(text, &end, 10);
-
-	if (*text >= '0' && *text <= '9' && !*end && cpus >= 1 && cpus <= VCPU_MAX) {
-		options->cpus = (unsigned int)cpus;
-		return 0;
-	}
-	snprintf(why.text, why.size, "--cpus %s: not a number from 1 to %u", text, VCPU_MAX);
-	return -EINVAL;
-}
-
-static bool get_cpus(const struct options *options, unsigned int index, struct text *ret_text)
-{
-	(void)index;
-	text_add(ret_text, "%u", options->cpus);
-	return true;
-}
-
 static int set_shutdown_timeout(struct options *options, const char *text, struct why why)
 {
 	char *end;
@@ -258,7 +238,7 @@ const struct option_spec option_specs[OPTIONS_MAX + 1] = {
 	{"initrd", OPTION_TEXT, AT(initrd), NULL, NULL},
 	{"append", OPTION_TEXT, AT(append), NULL, NULL},
 	{"memory", OPTION_VALUE, 0, options_set_memory, options_get_memory},
-	{"cpus", OPTION_VALUE, 0, set_cpus, get_cpus},
+	{"cpus", OPTION_VALUE, 0, options_set_cpus, options_get_cpus},
 	{"events", OPTION_TEXT, AT(events), NULL, NULL},
 	{"api", OPTION_TEXT, AT(api), set_api, NULL},
 	{"quirks", OPTION_TEXT, AT(quirks), NULL, NULL},

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -17,6 +18,7 @@
 #include "vmm/base/thread.h"
 #include "vmm/boot.h"
 #include "vmm/bus.h"
+#include "vmm/cpu_list.h"
 #include "vmm/cpuid.h"
 #include "vmm/kvm.h"
 #include "vmm/layout.h"
@@ -295,7 +297,25 @@ static void *vcpu_thread(void *opaque)
 	}
 }
 
-int vcpus_start(struct vcpus *vcpus)
+/* What top -H and the like show. */
+static void name_thread(const struct vcpu *vcpu)
+{
+	char name[16];
+
+	snprintf(name, sizeof(name), "cpu %u", vcpu->id);
+	pthread_setname_np(vcpu->thread, name);
+}
+
+static int pin_thread(pthread_t thread, unsigned int host_cpu)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(host_cpu, &set);
+	return -pthread_setaffinity_np(thread, sizeof(set), &set);
+}
+
+int vcpus_start(struct vcpus *vcpus, const struct cpu_list *pin)
 {
 	struct sigaction action = {.sa_handler = on_kick};
 	int error = 0;
@@ -306,6 +326,10 @@ int vcpus_start(struct vcpus *vcpus)
 
 		error = thread_create_taking(&vcpu->thread, vcpu_thread, vcpu, KICK_SIGNAL);
 		vcpu->has_thread = !error;
+		if (!error)
+			name_thread(vcpu);
+		if (!error && pin->count)
+			error = pin_thread(vcpu->thread, pin->cpu[id]);
 	}
 	return error;
 }

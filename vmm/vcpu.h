@@ -12,6 +12,7 @@
 
 struct boot_entry;
 struct bus;
+struct cpu_list;
 struct kvm;
 struct vcpus;
 
@@ -34,8 +35,8 @@ int vcpus_create(struct kvm *kvm, unsigned int count, struct bus *port, struct b
 /* Reset state; CPU 0 is to start at `entry`, the others wait for INIT and SIPI. All are paused. */
 int vcpus_reset(struct vcpus *vcpus, const struct boot_entry *entry);
 
-/* Creates the threads, paused. */
-int vcpus_start(struct vcpus *vcpus);
+/* Creates the threads, paused; number n runs on the host's CPU n of `pin`, if that is not empty. */
+int vcpus_start(struct vcpus *vcpus, const struct cpu_list *pin);
 void vcpus_resume(struct vcpus *vcpus);
 void vcpus_request_pause(struct vcpus *vcpus); /* any thread, returns at once */
 void vcpus_wait_paused(struct vcpus *vcpus);   /* main thread; requests as well */

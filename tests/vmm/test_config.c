@@ -61,6 +61,8 @@ static void test_config_everything(void **state)
 	assert_true(options.prefault);
 	assert_int_equal(options.cpus, 3);
 	assert_int_equal(options.shutdown_timeout_s, 4);
+	assert_int_equal(options.pin.count, 3);
+	assert_int_equal(options.pin.cpu[2], 8);
 	assert_string_equal(options.events, "-");
 	assert_string_equal(options.api, "/s");
 	assert_int_equal(options.vfio_backend, VFIO_BACKEND_GROUP);
@@ -134,7 +136,10 @@ static const struct refusal {
 	{{COMPATIBLE, {"", "model", FAKE_STRING("x")}},
 	 "/: property \"model\" is unknown; there are compatible, no-reboot, debug-exit"},
 	{{COMPATIBLE, {"cpus", "coutn", FAKE_U32("\0\0\0\1")}},
-	 "/cpus: property \"coutn\" is unknown; there is count"},
+	 "/cpus: property \"coutn\" is unknown; there are count, pin"},
+	{{COMPATIBLE, {"cpus", "count", FAKE_U32("\0\0\0\2")},
+	  {"cpus", "pin", FAKE_STRING("1-3")}}, "/cpus: --cpus 2,pin=1-3: pin takes one of"},
+	{{COMPATIBLE, {"cpus", "pin", FAKE_STRING("")}}, "/cpus: --cpus 1,pin=: pin takes a list"},
 	{{COMPATIBLE, {"cpus", "\033[2Jx", FAKE_EMPTY}}, "/cpus: property \"?[2Jx\" is unknown"},
 	{{COMPATIBLE, {"disks", NULL, NULL, 0}},
 	 "node /disks is unknown; there are chosen, memory"},
@@ -161,9 +166,9 @@ static const struct refusal {
 	{{COMPATIBLE, {"cpus", "count", "\0\0\0\0\0\0\0\1", 8}},
 	 "/cpus: property \"count\" has 8 bytes"},
 	{{COMPATIBLE, {"cpus", "count", FAKE_U32("\0\0\0\0")}},
-	 "/cpus: property \"count\": --cpus 0: not a number from 1 to 64"},
+	 "/cpus: --cpus 0: not a number from 1 to 64"},
 	{{COMPATIBLE, {"cpus", "count", FAKE_U32("\377\377\377\377")}},
-	 "/cpus: property \"count\": --cpus 4294967295: not a number from 1 to 64"},
+	 "/cpus: --cpus 4294967295: not a number from 1 to 64"},
 	{{COMPATIBLE, {"memory", "size-mib", FAKE_STRING("512M")}},
 	 "/memory: property \"size-mib\" has 5 bytes and should be one 32-bit number of MiB"},
 	{{COMPATIBLE, {"memory", "size-mib", FAKE_U32("\0\0\0\21")}},

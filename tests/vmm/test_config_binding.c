@@ -101,7 +101,7 @@ static const struct config_property *find_key(const struct config_node *node, co
 }
 
 /* How each option names all its keys: in what it says to one that it does not have, after "there
- * are". */
+ * are" or "there is". */
 static const struct {
 	const char *option, *wrong;
 } lists[] = {
@@ -109,6 +109,7 @@ static const struct {
 	{"disk", "a.img,nosuchkey=1"},
 	{"net", "tap=vm0,nosuchkey=1"},
 	{"memory", "512,nosuchkey"},
+	{"cpus", "1,nosuchkey"},
 };
 
 static const char *wrong_value(const char *option)
@@ -133,9 +134,10 @@ static void test_binding_has_every_key_of_a_list(void **state)
 			continue;
 		assert_true(options_set(&options, node->list, wrong_value(node->list), why,
 					sizeof(why)) < 0);
-		key = strstr(why, "there are ");
+		key = strstr(why, "there ");
 		assert_non_null(key);
-		key += strlen("there are ");
+		key += strlen("there ");
+		key += strcspn(key, " ") + 1;
 		for (; *key; keys++) {
 			size_t len = strcspn(key, ", ");
 
@@ -160,6 +162,7 @@ static const char *type_name(enum config_type type)
 	static const char *const names[] = {
 		[CONFIG_COMPAT] = "string", [CONFIG_FLAG] = "empty",  [CONFIG_U32] = "u32",
 		[CONFIG_STRING] = "string", [CONFIG_PATH] = "string", [CONFIG_SLOT] = "string",
+		[CONFIG_TAIL] = "string",
 	};
 
 	return names[type];

@@ -217,6 +217,23 @@ static void test_options_memory_keys(void **state)
 	}
 }
 
+static void test_options_pin(void **state)
+{
+	const char *args[] = {"--cpus=4,pin=8,0-2", "k", NULL};
+	const char *again[] = {"--cpus=4,pin=8,0-2", "--cpus", "4", "k", NULL};
+	const uint16_t expected[] = {8, 0, 1, 2};
+	struct options options;
+	char why[256];
+
+	(void)state;
+	assert_int_equal(parse(args, &options, why, sizeof(why)), 0);
+	assert_int_equal(options.cpus, 4);
+	assert_int_equal(options.pin.count, 4);
+	assert_memory_equal(options.pin.cpu, expected, sizeof(expected));
+	assert_int_equal(parse(again, &options, why, sizeof(why)), 0);
+	assert_int_equal(options.pin.count, 0);
+}
+
 static void test_options_refuses_with_a_reason(void **state)
 {
 	static const struct {
@@ -239,6 +256,13 @@ static void test_options_refuses_with_a_reason(void **state)
 		{{"--cpus", "65", "k", NULL}, "1 to 64"},
 		{{"--cpus", "two", "k", NULL}, "two"},
 		{{"--cpus", "4x", "k", NULL}, "4x"},
+		{{"--cpus", "4,", "k", NULL}, "no key \"\"; there is pin"},
+		{{"--cpus", "4,pim=1", "k", NULL}, "no key \"pim=1\"; there is pin"},
+		{{"--cpus", "4,pin=", "k", NULL}, "pin takes a list"},
+		{{"--cpus", "4,pin=0-2", "k", NULL}, "for each of the guest's, 4, not 3"},
+		{{"--cpus", "1,pin=1024", "k", NULL}, "up to 1023"},
+		{{"--cpus", "2,pin=1,1", "k", NULL}, "a CPU twice"},
+		{{"--cpus", "64,pin=0-64", "k", NULL}, "64 at most"},
 		{{"--shutdown-timeout", "3601", "k", NULL}, "seconds from 0 to 3600"},
 		{{"--shutdown-timeout", "1m", "k", NULL}, "--shutdown-timeout 1m: not"},
 		{{"--shutdown-timeout", "", "k", NULL}, "--shutdown-timeout : not"},
@@ -291,6 +315,7 @@ int main(void)
 		cmocka_unit_test(test_options_networks),
 		cmocka_unit_test(test_options_sizes),
 		cmocka_unit_test(test_options_memory_keys),
+		cmocka_unit_test(test_options_pin),
 		cmocka_unit_test(test_options_refuses_with_a_reason),
 		cmocka_unit_test(test_options_help_names_every_option),
 	};
