@@ -1,10 +1,14 @@
 #include "vmm/cpuid.h"
 
 #include <linux/kvm.h>
+#include <stdbool.h>
 
 #include "vmm/base/bits.h"
 
 /* Intel SDM vol. 2A, CPUID; AMD64 APM vol. 3, Appendix E. */
+#define LEAF_VENDOR 0x0U
+#define   VENDOR_ECX_AMD 0x444d4163U   /* AuthenticAMD */
+#define   VENDOR_ECX_HYGON 0x656e6975U /* HygonGenuine */
 #define LEAF_FEATURES 0x1U
 #define   FEATURES_EBX_APIC_ID BITS(31, 24)
 #define   FEATURES_EBX_LOGICAL_COUNT BITS(23, 16)
@@ -20,6 +24,8 @@
 #define LEAF_TOPOLOGY_V2 0x1fU
 #define   TOPOLOGY_ECX_SMT (1U << 8)
 #define   TOPOLOGY_ECX_CORE (2U << 8)
+#define LEAF_AMD_FEATURES 0x80000001U
+#define   AMD_FEATURES_ECX_CMP_LEGACY (1U << 1)
 #define LEAF_AMD_SIZES 0x80000008U
 #define   AMD_SIZES_ECX_COUNT BITS(7, 0)
 #define   AMD_SIZES_ECX_ID_BITS BITS(15, 12)
@@ -30,6 +36,7 @@ struct topology {
 	uint32_t apic_id;
 	unsigned int cpus;
 	unsigned int id_bits; /* bits of the APIC ID that number the cores */
+	bool is_amd;          /* what is reserved in Intel's leaves stays as it is */
 };
 
 static void set_field(uint32_t *reg, uint64_t mask, uint32_t value)
@@ -62,8 +69,16 @@ static void set_features(struct kvm_cpuid_entry2 *leaf, const struct topology *t
 		leaf->edx &= ~FEATURES_EDX_HTT;
 }
 
+static void set_amd_features(struct kvm_cpuid_entry2 *leaf, const struct topology *t)
+{
+	if (t->is_amd && t->cpus > 1)
+		leaf->ecx |= AMD_FEATURES_ECX_CMP_LEGACY;
+	else
+		leaf->ecx &= ~AMD_FEATURES_ECX_CMP_LEGACY;
+}
+
 /* Caches up to level 2 belong to one core, the rest to all. */
-static void set_cache(struct kvm_cpuid_entry2 *leaf, const struct topology *t, int is_amd)
+static void set_cache(struct kvm_cpuid_entry2 *leaf, const struct topology *t, bool is_amd)
 {
 	uint32_t level = (leaf->eax & (uint32_t)CACHE_EAX_LEVEL) >> 5;
 
@@ -91,6 +106,8 @@ static void set_extended_topology(struct kvm_cpuid_entry2 *leaf, const struct to
 
 static void set_amd_sizes(struct kvm_cpuid_entry2 *leaf, const struct topology *t)
 {
+	if (!t->is_amd)
+		return;
 	set_field(&leaf->ecx, AMD_SIZES_ECX_COUNT, t->cpus - 1);
 	set_field(&leaf->ecx, AMD_SIZES_ECX_ID_BITS, t->id_bits);
 }
@@ -120,10 +137,17 @@ static void add_core_level(struct kvm_cpuid2 *cpuid, uint32_t function)
 		.function = function, .index = 1, .flags = KVM_CPUID_FLAG_SIGNIFCANT_INDEX};
 }
 
+static bool is_amd(struct kvm_cpuid2 *cpuid)
+{
+	const struct kvm_cpuid_entry2 *vendor = find(cpuid, LEAF_VENDOR, 0);
+
+	return vendor && (vendor->ecx == VENDOR_ECX_AMD || vendor->ecx == VENDOR_ECX_HYGON);
+}
+
 void cpuid_set_topology(struct kvm_cpuid2 *cpuid, uint32_t apic_id, unsigned int cpus,
 			int tsc_deadline)
 {
-	const struct topology t = {apic_id, cpus, bits_for(cpus)};
+	const struct topology t = {apic_id, cpus, bits_for(cpus), is_amd(cpuid)};
 
 	add_core_level(cpuid, LEAF_TOPOLOGY);
 	add_core_level(cpuid, LEAF_TOPOLOGY_V2);
@@ -135,17 +159,20 @@ void cpuid_set_topology(struct kvm_cpuid2 *cpuid, uint32_t apic_id, unsigned int
 			set_features(leaf, &t, tsc_deadline);
 			break;
 		case LEAF_CACHE:
-			set_cache(leaf, &t, 0);
+			set_cache(leaf, &t, false);
 			break;
 		case LEAF_TOPOLOGY:
 		case LEAF_TOPOLOGY_V2:
 			set_extended_topology(leaf, &t);
 			break;
+		case LEAF_AMD_FEATURES:
+			set_amd_features(leaf, &t);
+			break;
 		case LEAF_AMD_SIZES:
 			set_amd_sizes(leaf, &t);
 			break;
 		case LEAF_AMD_CACHE:
-			set_cache(leaf, &t, 1);
+			set_cache(leaf, &t, true);
 			break;
 		case LEAF_AMD_TOPOLOGY:
 			set_amd_topology(leaf, &t);
