@@ -13,6 +13,7 @@ _minivmm_words() {
 	reset) echo auto flr bus none ;;
 	x-entry-error) echo ENOTTY EINVAL EIO ;;
 	--vfio-backend) echo auto group iommufd ;;
+	--on-panic) echo exit ignore reboot ;;
 	esac
 }
 
@@ -76,7 +77,7 @@ _minivmm_candidates() { # PROGRAM COMMAND PREVIOUS BEGINNING POSITION
 	local program=$1 command=$2 previous=$3 cur=$4 position=$5
 	case $previous in
 	--gpu) _minivmm_gpu "$program" "$cur"; return ;;
-	--vfio-backend) _minivmm_words "$previous"; return ;;
+	--vfio-backend | --on-panic) _minivmm_words "$previous"; return ;;
 	esac
 	if [[ $cur == -* ]]; then
 		_minivmm_options "$program" $command

@@ -10,6 +10,7 @@ const struct fake_property fake_config_whole[] = {
 	{"", "compatible", FAKE_STRING(CONFIG_COMPATIBLE)},
 	{"", "no-reboot", FAKE_EMPTY},
 	{"", "debug-exit", FAKE_EMPTY},
+	{"", "on-panic", FAKE_STRING("exit")},
 	{"", "shutdown-timeout-sec", FAKE_U32("\0\0\0\4")},
 	{"chosen", "kernel", FAKE_STRING("/k")},
 	{"chosen", "initrd", FAKE_STRING("/i")},

@@ -62,6 +62,7 @@ static const struct sentence {
 	{"notify", "the guest was sent an ACPI Notify", false, false, NULL},
 	{"boot", "the guest boots", false, false, NULL},
 	{"reset", "the guest is reset, by ", false, true, NULL},
+	{"panic", "the guest's kernel: ", false, true, NULL},
 	{"shutdown", "the guest is asked to power off: ", false, true, NULL},
 	{"exit", "the VM ends: ", false, true, NULL},
 	{"open", "opened by ", true, false, NULL},

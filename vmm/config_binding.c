@@ -13,6 +13,7 @@ static const struct config_property in_root[] = {
 	{"no-reboot", CONFIG_FLAG, "no-reboot", NULL},
 	{"debug-exit", CONFIG_FLAG, "debug-exit", NULL},
 	{"entropy", CONFIG_FLAG, "entropy", NULL},
+	{"on-panic", CONFIG_STRING, "on-panic", NULL},
 	{"shutdown-timeout-sec", CONFIG_U32, "shutdown-timeout", "seconds"},
 	{NULL, 0, NULL, NULL},
 };

@@ -95,6 +95,8 @@ typedef uint64_t iova_t; /* address that a device uses for DMA; equals the gpa w
 #define VIRTIO_BLOCK_SLOT 0x18
 #define VIRTIO_BLOCK_SLOTS 2U
 
+#define PVPANIC_SLOT 0x1e /* device number on bus 0 */
+
 #define VCPU_MAX 64
 
 /* The GSI of a PCI interrupt pin (1 to 4) of device `dev` on bus 0; also what _PRT says. */

@@ -1,6 +1,7 @@
 #include "vmm/machine.h"
 
 #include <errno.h>
+#include <misc/pvpanic.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +13,7 @@
 #include "devices/acpi_pm.h"
 #include "devices/legacy.h"
 #include "devices/pci.h"
+#include "devices/pvpanic.h"
 #include "devices/q35.h"
 #include "devices/virtio_devices.h"
 #include "vfio/vfio.h"
@@ -55,6 +57,7 @@ struct machine {
 	struct q35 *q35;
 	struct doorbells *doorbells;
 	struct virtio_devices *virtio;
+	struct pvpanic *pvpanic;
 	struct slots *slots;
 	struct vcpus *vcpus;
 	struct terminal *terminal;
@@ -159,6 +162,25 @@ static void on_signal(void *opaque, int fd)
 	(void)fd;
 	if (signal)
 		shutdown_signal(machine->shutdown, signal, clock_ns());
+}
+
+/* The guest is still running, or what is left of it. A crash kernel that is loaded comes next. */
+static void on_panic(void *opaque, int fd)
+{
+	struct machine *machine = opaque;
+	unsigned int said = pvpanic_take(machine->pvpanic);
+
+	(void)fd;
+	if (said & PVPANIC_CRASH_LOADED)
+		events_emit(&(struct event){.event = "panic", .cause = "crash-loaded"});
+	if (!(said & PVPANIC_PANICKED))
+		return;
+	log_warn("the guest's kernel panicked");
+	events_emit(&(struct event){.event = "panic", .cause = "panicked"});
+	if (machine->options->on_panic == PANIC_EXIT || shutdown_is_asked(machine->shutdown))
+		end(machine, "panic", EXIT_FAILED);
+	else if (machine->options->on_panic == PANIC_REBOOT)
+		ask_reset(machine);
 }
 
 static size_t on_input(void *opaque, const uint8_t *bytes, size_t len)
@@ -266,7 +288,8 @@ static int create_devices(struct machine *m)
 	if (!m->pm || !m->serial || !m->rtc || !m->pci)
 		return -ENOMEM;
 	m->q35 = q35_create(m->pci);
-	if (!m->q35 || i8042_create(m->port, on_request, m))
+	m->pvpanic = pvpanic_create(m->pci);
+	if (!m->q35 || !m->pvpanic || i8042_create(m->port, on_request, m))
 		return -ENOMEM;
 	if (m->options->debug_exit)
 		return debug_exit_create(m->port, on_debug_exit, m);
@@ -333,6 +356,8 @@ static void on_reset(void *opaque, int fd)
 
 	/* Paused first: what several CPUs ask for at the same time is one reset, or the end. */
 	vcpus_wait_paused(m->vcpus);
+	/* A guest that says that it panicked and resets is reset once. */
+	on_panic(m, pvpanic_fd(m->pvpanic));
 	if (read(fd, &count, sizeof(count)) != sizeof(count) || loop_is_stopping(m->loop))
 		return;
 	if (shutdown_is_asked(m->shutdown)) {
@@ -347,6 +372,7 @@ static void on_reset(void *opaque, int fd)
 		vfio_slot_reset(slot);
 	virtio_devices_reset(m->virtio);
 	q35_reset(m->q35);
+	pvpanic_reset(m->pvpanic);
 	acpi_pm_reset(m->pm);
 	serial_reset(m->serial);
 	rtc_reset(m->rtc);
@@ -384,6 +410,8 @@ static int watch(struct machine *m)
 		error = loop_add(m->loop, rtc_timer_fd(m->rtc), on_rtc_timer, m);
 	if (!error)
 		error = loop_add(m->loop, serial_room_fd(m->serial), on_serial_room, m);
+	if (!error)
+		error = loop_add(m->loop, pvpanic_fd(m->pvpanic), on_panic, m);
 	return error;
 }
 
@@ -513,6 +541,7 @@ void machine_destroy(struct machine *machine)
 	vcpus_destroy(machine->vcpus);
 	slots_destroy(machine->slots);
 	virtio_devices_destroy(machine->virtio);
+	pvpanic_destroy(machine->pvpanic);
 	q35_destroy(machine->q35);
 	pci_host_destroy(machine->pci);
 	rtc_destroy(machine->rtc);

@@ -32,6 +32,7 @@ struct options {
 	struct cpu_list pin;     /* where each runs; empty: anywhere */
 	unsigned int shutdown_timeout_s;
 	bool no_reboot, debug_exit;
+	enum panic_action { PANIC_IGNORE, PANIC_EXIT, PANIC_REBOOT } on_panic;
 	enum vfio_backend_kind vfio_backend;
 	unsigned int hotplug_ports; /* empty slots, after those of `slot`; SLOT_MAX in all */
 	unsigned int slots;

@@ -13,6 +13,31 @@
 #include "vmm/shutdown.h"
 #include "vmm/unix_socket.h"
 
+static const char *const panic_actions[] = {
+	[PANIC_IGNORE] = "ignore",
+	[PANIC_EXIT] = "exit",
+	[PANIC_REBOOT] = "reboot",
+};
+
+static int set_on_panic(struct options *options, const char *text, struct why why)
+{
+	for (unsigned int i = 0; i < ARRAY_SIZE(panic_actions); i++) {
+		if (strcmp(panic_actions[i], text))
+			continue;
+		options->on_panic = (enum panic_action)i;
+		return 0;
+	}
+	snprintf(why.text, why.size, "--on-panic %s: not ignore, exit or reboot", text);
+	return -EINVAL;
+}
+
+static bool get_on_panic(const struct options *options, unsigned int index, struct text *ret_text)
+{
+	(void)index;
+	text_add(ret_text, "%s", panic_actions[options->on_panic]);
+	return true;
+}
+
 static int set_shutdown_timeout(struct options *options, const char *text, struct why why)
 {
 	char *end;
@@ -244,6 +269,7 @@ const struct option_spec option_specs[OPTIONS_MAX + 1] = {
 	{"quirks", OPTION_TEXT, AT(quirks), NULL, NULL},
 	{"vfio-backend", OPTION_VALUE, 0, set_vfio_backend, get_vfio_backend},
 	{"shutdown-timeout", OPTION_VALUE, 0, set_shutdown_timeout, get_shutdown_timeout},
+	{"on-panic", OPTION_VALUE, 0, set_on_panic, get_on_panic},
 	{"no-reboot", OPTION_FLAG, AT(no_reboot), NULL, NULL},
 	{"debug-exit", OPTION_FLAG, AT(debug_exit), NULL, NULL},
 	{"config", OPTION_FIRST_TEXT, AT(config), set_config, NULL},

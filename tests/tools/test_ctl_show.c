@@ -186,6 +186,10 @@ static void test_ctl_events_are_sentences(void **state)
 		 "     0.000  a.0             on -> refused by guest, EIO: the host refused"},
 		{"{\"t_us\":1963604,\"event\":\"boot\"}",
 		 "     1.963                  the guest boots"},
+		{"{\"t_us\":1900000,\"event\":\"shutdown\",\"cause\":\"Terminated\"}",
+		 "     1.900                  the guest is asked to power off: Terminated"},
+		{"{\"t_us\":1950000,\"event\":\"panic\",\"cause\":\"panicked\"}",
+		 "     1.950                  the guest's kernel: panicked"},
 		{"{\"t_us\":2000000,\"event\":\"exit\",\"cause\":\"power-off\"}",
 		 "     2.000                  the VM ends: power-off"},
 		{"{\"t_us\":3,\"event\":\"policy\",\"device\":\"0000:01:00\",\"to\":\"d3cold\","

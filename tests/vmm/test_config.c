@@ -60,6 +60,7 @@ static void test_config_everything(void **state)
 	assert_int_equal(options.memory_page, 2 * MIB);
 	assert_true(options.prefault);
 	assert_int_equal(options.cpus, 3);
+	assert_int_equal(options.on_panic, PANIC_EXIT);
 	assert_int_equal(options.shutdown_timeout_s, 4);
 	assert_int_equal(options.pin.count, 3);
 	assert_int_equal(options.pin.cpu[2], 8);

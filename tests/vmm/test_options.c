@@ -45,6 +45,7 @@ static void test_options_defaults(void **state)
 	assert_int_equal(options.vfio_backend, VFIO_BACKEND_AUTO);
 	assert_false(options.no_reboot);
 	assert_int_equal(options.shutdown_timeout_s, 30);
+	assert_int_equal(options.on_panic, PANIC_IGNORE);
 }
 
 static void test_options_everything(void **state)
@@ -263,6 +264,7 @@ static void test_options_refuses_with_a_reason(void **state)
 		{{"--cpus", "1,pin=1024", "k", NULL}, "up to 1023"},
 		{{"--cpus", "2,pin=1,1", "k", NULL}, "a CPU twice"},
 		{{"--cpus", "64,pin=0-64", "k", NULL}, "64 at most"},
+		{{"--on-panic", "stop", "k", NULL}, "--on-panic stop: not ignore, exit or reboot"},
 		{{"--shutdown-timeout", "3601", "k", NULL}, "seconds from 0 to 3600"},
 		{{"--shutdown-timeout", "1m", "k", NULL}, "--shutdown-timeout 1m: not"},
 		{{"--shutdown-timeout", "", "k", NULL}, "--shutdown-timeout : not"},
