@@ -5,6 +5,7 @@
  * for the additions and removals.
  */
 #include "guest-tests/bare/lib_gpu.h"
+#include "guest-tests/bare/lib_hotplug.h"
 #include "guest-tests/bare/lib_irq.h"
 
 #define CYCLES 3
@@ -34,45 +35,10 @@ static void expect(const char *name, uint64_t got, uint64_t expected)
 	report_equal(name, got, expected);
 }
 
-/* --- the slot's registers --- */
-
-static uint32_t slot_status(void)
-{
-	return pci_read(slot.port, slot.port_exp + PCI_EXP_SLTSTA, 2);
-}
-
-static void clear_slot_status(void)
-{
-	pci_write(slot.port, slot.port_exp + PCI_EXP_SLTSTA, 2, slot_status());
-}
-
-static void change_slot_control(uint32_t clear, uint32_t set)
-{
-	pci_change(slot.port, slot.port_exp + PCI_EXP_SLTCTL, 2, clear, set);
-}
-
-static bool link_active(void)
-{
-	return pci_read(slot.port, slot.port_exp + PCI_EXP_LNKSTA, 2) & PCI_EXP_LNKSTA_DLLLA;
-}
-
-/* Every bit of `opaque` is in Slot Status. */
-static bool has_slot_status(void *opaque)
-{
-	uint32_t bits = *(uint32_t *)opaque;
-
-	return (slot_status() & bits) == bits;
-}
-
-static bool await_slot_status(uint32_t bits)
-{
-	return wait_until(has_slot_status, &bits, TIMEOUT_MS);
-}
-
 static bool is_absent(void *opaque)
 {
 	(void)opaque;
-	return !(slot_status() & PCI_EXP_SLTSTA_PDS);
+	return !(hotplug_status(&slot) & PCI_EXP_SLTSTA_PDS);
 }
 
 /* --- addresses, inside the windows that firmware has given to the port --- */
@@ -152,11 +118,13 @@ static void add(void)
 	irq_take(VECTOR_PORT, NULL);
 	expect("vm.add-device", api_ask("PUT /api/v1/vm.add-device {\"gpu\":\"vfio-user:$SLOT\"}",
 					body, sizeof(body)), 200);
-	expect("presence and link have changed", await_slot_status(EVENTS | PCI_EXP_SLTSTA_PDS), 1);
+	expect("presence and link have changed",
+	       hotplug_await(&slot, EVENTS | PCI_EXP_SLTSTA_PDS, TIMEOUT_MS), 1);
 	expect("with an interrupt", irq_wait(VECTOR_PORT, 1, TIMEOUT_MS), 1);
-	expect("the link is up", link_active(), 1);
-	clear_slot_status();
-	change_slot_control(PCI_EXP_SLTCTL_PCC | PCI_EXP_SLTCTL_PIC, PCI_EXP_SLTCTL_PWR_IND_ON);
+	expect("the link is up", hotplug_link_active(&slot), 1);
+	hotplug_clear(&slot, hotplug_status(&slot));
+	hotplug_change_control(&slot, PCI_EXP_SLTCTL_PCC | PCI_EXP_SLTCTL_PIC,
+			       PCI_EXP_SLTCTL_PWR_IND_ON);
 	slot_find_functions(&slot);
 	expect("function 0 is there", slot.fn[0] != 0, 1);
 	if (!slot.fn[0])
@@ -210,12 +178,12 @@ static void sleep_and_wake(void)
 	expect("_ON", slot_resume(&slot), STATUS_ON);
 	serve_pmes();
 	expect("its registers answer again", gpu_read(&gpu, GPU_ID), GPU_ID_VALUE);
-	expect("presence did not change", slot_status(), PCI_EXP_SLTSTA_PDS);
+	expect("presence did not change", hotplug_status(&slot), PCI_EXP_SLTSTA_PDS);
 }
 
 static void fall_asleep(void)
 {
-	change_slot_control(PCI_EXP_SLTCTL_HPIE, 0);
+	hotplug_change_control(&slot, PCI_EXP_SLTCTL_HPIE, 0);
 	expect("_OFF before the removal", slot_suspend(&slot, true), 0);
 	irq_take(VECTOR_PORT, NULL);
 }
@@ -228,7 +196,7 @@ static void wake_up(void)
 	       PCI_EXP_RTSTA_PME | slot.port);
 	expect("_ON for the removal", slot_resume(&slot), STATUS_ON);
 	clear_root_status();
-	change_slot_control(0, PCI_EXP_SLTCTL_HPIE);
+	hotplug_change_control(&slot, 0, PCI_EXP_SLTCTL_HPIE);
 }
 
 static void remove(bool asleep)
@@ -241,17 +209,19 @@ static void remove(bool asleep)
 	       api_ask("PUT /api/v1/vm.remove-device {\"id\":\"gpu0\"}", body, sizeof(body)), 204);
 	if (asleep)
 		wake_up();
-	expect("the attention button is pressed", await_slot_status(PCI_EXP_SLTSTA_ABP), 1);
+	expect("the attention button is pressed",
+	       hotplug_await(&slot, PCI_EXP_SLTSTA_ABP, TIMEOUT_MS), 1);
 	expect("the device works still", gpu_read(&gpu, GPU_ID), GPU_ID_VALUE);
-	clear_slot_status();
-	change_slot_control(PCI_EXP_SLTCTL_PIC, PCI_EXP_SLTCTL_PCC | PCI_EXP_SLTCTL_PWR_IND_OFF);
+	hotplug_clear(&slot, hotplug_status(&slot));
+	hotplug_change_control(&slot, PCI_EXP_SLTCTL_PIC, PCI_EXP_SLTCTL_PCC
+			       | PCI_EXP_SLTCTL_PWR_IND_OFF);
 	expect("the slot is empty", wait_until(is_absent, NULL, TIMEOUT_MS), 1);
 	for (unsigned int fn = 0; fn < SLOT_FUNCTIONS; fn++)
 		if (slot.fn[fn])
 			expect("config space reads ones", pci_read(slot.fn[fn], PCI_VENDOR_ID, 4),
 			       ONES);
 	expect("BAR 0 reads ones", gpu_read(&gpu, GPU_ID), ONES);
-	clear_slot_status();
+	hotplug_clear(&slot, hotplug_status(&slot));
 }
 
 /* The guest sees it go before the VMM has closed it. */
@@ -269,13 +239,13 @@ static void set_up(void)
 	slot_find_port(&slot);
 	report("the port has a power resource", slot_find_controller(&slot));
 	report_equal("nothing is below it", slot.fn[0], 0);
-	report_equal("Slot Status: empty, no event", slot_status(), 0);
-	report("the link is down", !link_active());
+	report_equal("Slot Status: empty, no event", hotplug_status(&slot), 0);
+	report("the link is down", !hotplug_link_active(&slot));
 	irq_take(VECTOR_PORT, NULL);
 	msi_route(slot.port, VECTOR_PORT);
 	pci_change(slot.port, PCI_COMMAND, 2, 0, PCI_COMMAND_MASTER);
 	pci_change(slot.port, slot.port_exp + PCI_EXP_RTCTL, 2, 0, PCI_EXP_RTCTL_PMEIE);
-	change_slot_control(0, PCI_EXP_SLTCTL_ABPE | PCI_EXP_SLTCTL_PDCE |
+	hotplug_change_control(&slot, 0, PCI_EXP_SLTCTL_ABPE | PCI_EXP_SLTCTL_PDCE |
 				       PCI_EXP_SLTCTL_DLLSCE | PCI_EXP_SLTCTL_HPIE);
 	report_equal("no interrupt without an event", irq_count(VECTOR_PORT), 0);
 }

@@ -7,6 +7,7 @@
  * Option removal=1: the device vanishes instead, and the guest is told of a surprise removal.
  */
 #include "guest-tests/bare/lib_gpu.h"
+#include "guest-tests/bare/lib_hotplug.h"
 #include "guest-tests/bare/lib_irq.h"
 
 #define VECTOR_PORT 42
@@ -16,39 +17,6 @@
 
 static struct slot slot;
 static struct gpu gpu;
-
-static uint32_t slot_status(void)
-{
-	return pci_read(slot.port, slot.port_exp + PCI_EXP_SLTSTA, 2);
-}
-
-static void clear_slot_status(uint32_t bits)
-{
-	pci_write(slot.port, slot.port_exp + PCI_EXP_SLTSTA, 2, bits);
-}
-
-static void change_slot_control(uint32_t clear, uint32_t set)
-{
-	pci_change(slot.port, slot.port_exp + PCI_EXP_SLTCTL, 2, clear, set);
-}
-
-static bool link_active(void)
-{
-	return pci_read(slot.port, slot.port_exp + PCI_EXP_LNKSTA, 2) & PCI_EXP_LNKSTA_DLLLA;
-}
-
-/* Every bit of `opaque` is in Slot Status. */
-static bool has_slot_status(void *opaque)
-{
-	uint32_t bits = *(uint32_t *)opaque;
-
-	return (slot_status() & bits) == bits;
-}
-
-static bool await_slot_status(uint32_t bits)
-{
-	return wait_until(has_slot_status, &bits, TIMEOUT_MS);
-}
 
 static bool is_gone(void *opaque)
 {
@@ -71,10 +39,10 @@ static void set_up(void)
 	gpu_find(&slot, 0, &gpu);
 	irq_take(VECTOR_PORT, NULL);
 	msi_route(slot.port, VECTOR_PORT);
-	report_equal("Slot Status: a card is present, no event", slot_status(),
+	report_equal("Slot Status: a card is present, no event", hotplug_status(&slot),
 		     PCI_EXP_SLTSTA_PDS);
-	report("the link is up", link_active());
-	change_slot_control(0, PCI_EXP_SLTCTL_ABPE | PCI_EXP_SLTCTL_PDCE |
+	report("the link is up", hotplug_link_active(&slot));
+	hotplug_change_control(&slot, 0, PCI_EXP_SLTCTL_ABPE | PCI_EXP_SLTCTL_PDCE |
 				       PCI_EXP_SLTCTL_DLLSCE | PCI_EXP_SLTCTL_HPIE);
 	report_equal("no interrupt without an event", irq_count(VECTOR_PORT), 0);
 }
@@ -84,10 +52,12 @@ static void set_up(void)
 static void check_sleep(void)
 {
 	report_equal("_OFF", slot_suspend(&slot, false), 0);
-	report_equal("asleep: the card is present, no event", slot_status(), PCI_EXP_SLTSTA_PDS);
-	report("asleep: the link is up", link_active());
+	report_equal("asleep: the card is present, no event", hotplug_status(&slot),
+		     PCI_EXP_SLTSTA_PDS);
+	report("asleep: the link is up", hotplug_link_active(&slot));
 	report_equal("_ON", slot_resume(&slot), STATUS_ON);
-	report_equal("awake: the card is present, no event", slot_status(), PCI_EXP_SLTSTA_PDS);
+	report_equal("awake: the card is present, no event", hotplug_status(&slot),
+		     PCI_EXP_SLTSTA_PDS);
 	report_equal("no interrupt by a sleep", irq_count(VECTOR_PORT), 0);
 }
 
@@ -135,9 +105,9 @@ static void check_power_controller(void)
 	uint32_t bar = pci_read(gpu.bdf, PCI_BASE_ADDRESS_0, 4);
 
 	gpu_write(&gpu, GPU_SCRATCH, PATTERN);
-	change_slot_control(0, PCI_EXP_SLTCTL_PCC);
+	hotplug_change_control(&slot, 0, PCI_EXP_SLTCTL_PCC);
 	report("the slot's power off resets the card", wait_until(is_fresh, NULL, TIMEOUT_MS));
-	change_slot_control(PCI_EXP_SLTCTL_PCC, 0);
+	hotplug_change_control(&slot, PCI_EXP_SLTCTL_PCC, 0);
 	report_equal("its BARs are those of a fresh card",
 		     pci_read(gpu.bdf, PCI_BASE_ADDRESS_0, 4) & ~0xfU, 0);
 	pci_write(gpu.bdf, PCI_BASE_ADDRESS_0, 4, bar);
@@ -153,7 +123,7 @@ static void wake_port(void)
 {
 	irq_take(VECTOR_PORT, NULL);
 	pci_change(slot.port, slot.port_exp + PCI_EXP_RTCTL, 2, 0, PCI_EXP_RTCTL_PMEIE);
-	change_slot_control(PCI_EXP_SLTCTL_HPIE, 0);
+	hotplug_change_control(&slot, PCI_EXP_SLTCTL_HPIE, 0);
 	report_equal("_OFF", slot_suspend(&slot, true), 0);
 	report("the model signals REQ", model_ask("req 0"));
 	report("the port's PME comes", irq_wait(VECTOR_PORT, 1, TIMEOUT_MS));
@@ -164,7 +134,7 @@ static void wake_port(void)
 	pci_write(slot.port, slot.port_exp + PCI_EXP_RTSTA, 4, PCI_EXP_RTSTA_PME);
 	report_equal("Root Status is clear", slot_root_status(&slot) & PCI_EXP_RTSTA_PME, 0);
 	irq_take(VECTOR_PORT, NULL);
-	change_slot_control(0, PCI_EXP_SLTCTL_HPIE);
+	hotplug_change_control(&slot, 0, PCI_EXP_SLTCTL_HPIE);
 }
 
 static void check_ejection(void)
@@ -174,17 +144,19 @@ static void check_ejection(void)
 		wake_port();
 	else
 		report("the model signals REQ", model_ask("req 0"));
-	report("the attention button is pressed", await_slot_status(PCI_EXP_SLTSTA_ABP));
+	report("the attention button is pressed",
+	       hotplug_await(&slot, PCI_EXP_SLTSTA_ABP, TIMEOUT_MS));
 	report("with an interrupt", irq_wait(VECTOR_PORT, 1, TIMEOUT_MS));
-	clear_slot_status(PCI_EXP_SLTSTA_ABP);
-	report_equal("a one clears it", slot_status() & PCI_EXP_SLTSTA_ABP, 0);
+	hotplug_clear(&slot, PCI_EXP_SLTSTA_ABP);
+	report_equal("a one clears it", hotplug_status(&slot) & PCI_EXP_SLTSTA_ABP, 0);
 	report_equal("one press, one interrupt", irq_count(VECTOR_PORT), 1);
 	report_equal("the card works still", gpu_read(&gpu, GPU_ID), GPU_ID_VALUE);
-	change_slot_control(PCI_EXP_SLTCTL_PIC, PCI_EXP_SLTCTL_PCC | PCI_EXP_SLTCTL_PWR_IND_OFF);
+	hotplug_change_control(&slot, PCI_EXP_SLTCTL_PIC, PCI_EXP_SLTCTL_PCC |
+			       PCI_EXP_SLTCTL_PWR_IND_OFF);
 	report("the slot's power off gives the card away", wait_until(is_gone, NULL, TIMEOUT_MS));
-	report("the slot is empty", await_slot_status(PCI_EXP_SLTSTA_PDC) &&
-					    !(slot_status() & PCI_EXP_SLTSTA_PDS));
-	change_slot_control(PCI_EXP_SLTCTL_PCC, 0);
+	report("the slot is empty", hotplug_await(&slot, PCI_EXP_SLTSTA_PDC, TIMEOUT_MS) &&
+				    !(hotplug_status(&slot) & PCI_EXP_SLTSTA_PDS));
+	hotplug_change_control(&slot, PCI_EXP_SLTCTL_PCC, 0);
 	report_equal("power alone brings nothing back", pci_read(slot.fn[0], PCI_VENDOR_ID, 4),
 		     ONES);
 	report_equal("BAR 0 reads ones", gpu_read(&gpu, GPU_ID), ONES);
@@ -202,13 +174,13 @@ static void check_removal(void)
 
 	report("the model vanishes", model_ask("vanish 0"));
 	report_equal("BAR 0 reads ones", gpu_read(&gpu, GPU_ID), ONES);
-	report("presence and link have changed", await_slot_status(events));
+	report("presence and link have changed", hotplug_await(&slot, events, TIMEOUT_MS));
 	report("with an interrupt", irq_wait(VECTOR_PORT, 1, TIMEOUT_MS));
-	report_equal("the slot is empty", slot_status() & PCI_EXP_SLTSTA_PDS, 0);
-	report("the link is down", !link_active());
+	report_equal("the slot is empty", hotplug_status(&slot) & PCI_EXP_SLTSTA_PDS, 0);
+	report("the link is down", !hotplug_link_active(&slot));
 	report_equal("config space reads ones", pci_read(gpu.bdf, PCI_VENDOR_ID, 4), ONES);
-	clear_slot_status(events);
-	report_equal("ones clear the events", slot_status(), 0);
+	hotplug_clear(&slot, events);
+	report_equal("ones clear the events", hotplug_status(&slot), 0);
 	gpu_write(&gpu, GPU_SCRATCH, PATTERN);
 	report_equal("_OFF is answered",
 		     slot_switch(&slot, false, SLOT_TIMEOUT_MS) & STATUS_BUSY, 0);
