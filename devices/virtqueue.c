@@ -27,6 +27,7 @@ struct descriptor {
 struct table {
 	const uint8_t *desc;
 	uint32_t size; /* descriptors */
+	bool indirect; /* of a chain: it leads to no other */
 };
 
 const char *virtqueue_complaint(int error)
@@ -148,9 +149,11 @@ static int add_buffer(const struct virtqueue *queue, const struct descriptor *de
 static int enter_indirect(const struct virtqueue *queue, const struct descriptor *desc,
 			  struct table *table)
 {
-	if (!queue->indirect || table->desc != queue->desc || desc->flags & VRING_DESC_F_NEXT ||
-	    !desc->len || desc->len % DESC_LEN)
+	/* That table may lie where the queue's own is: its address does not tell. */
+	if (!queue->indirect || table->indirect || desc->flags & VRING_DESC_F_NEXT || !desc->len ||
+	    desc->len % DESC_LEN)
 		return -EBADMSG;
+	table->indirect = true;
 	table->desc = mem_hva(queue->mem, desc->addr, desc->len);
 	table->size = desc->len / DESC_LEN;
 	return table->desc ? 0 : -EFAULT;
@@ -158,7 +161,7 @@ static int enter_indirect(const struct virtqueue *queue, const struct descriptor
 
 static int walk(const struct virtqueue *queue, struct virtqueue_chain *chain)
 {
-	struct table table = {queue->desc, queue->size};
+	struct table table = {.desc = queue->desc, .size = queue->size};
 	uint32_t index = chain->head, seen = 0;
 
 	for (;;) {

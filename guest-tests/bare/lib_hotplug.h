@@ -1,6 +1,7 @@
 /*
- * The native hot-plug slot of a root port, as its driver (pciehp) uses it: Slot Status, Slot Control,
- * and whether the link is up. PCIe 5.0, 7.5.3.10 Slot Control Register; 7.5.3.11 Slot Status Register.
+ * The native hot-plug slot of a root port, as its driver (pciehp) uses it: Slot Status, Slot
+ * Control, and whether the link is up. PCIe 5.0, 7.5.3.10 Slot Control Register; 7.5.3.11 Slot
+ * Status Register.
  */
 #ifndef GUEST_TESTS_BARE_LIB_HOTPLUG_H
 #define GUEST_TESTS_BARE_LIB_HOTPLUG_H

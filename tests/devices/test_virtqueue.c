@@ -180,6 +180,7 @@ static const struct {
 	{"table over the end", .desc = {{RAM - 16, 32, INDIRECT, 0}}, .error = -EFAULT},
 	{"table in table", .desc = {{TABLE, 16, INDIRECT, 0}},
 	 .table = {{TABLE, 16, INDIRECT, 0}}, .error = -EBADMSG},
+	{"the queue's own table", .desc = {{RINGS, 16 * SIZE, INDIRECT, 0}}, .error = -EBADMSG},
 	{"table's loop", .desc = {{TABLE, 32, INDIRECT, 0}},
 	 .table = {{DATA, 1, NEXT, 1}, {DATA, 1, NEXT, 0}}, .error = -ELOOP},
 	{"table's next beyond", .desc = {{TABLE, 16, INDIRECT, 0}},
