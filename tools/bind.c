@@ -221,14 +221,23 @@ static int bind_run(struct bind_host *host, const struct request *request)
 
 /* --- unbind --- */
 
+/* What a bind that was ended half way, or could not go back, has left: our override, or no driver
+ * where there was one. */
+static bool is_left_over(const struct bind_function *fn, const struct bind_record *record)
+{
+	return (!strcmp(fn->override, BIND_DRIVER) && strcmp(record->override, BIND_DRIVER)) ||
+	       (!fn->driver[0] && record->driver[0]);
+}
+
 static bool may_go_back(const struct bind_host *host, const struct bind_function *fn,
 			const struct request *request)
 {
 	struct bind_record record;
+	bool known = bind_record_find(host, fn->name, &record);
 
-	if (strcmp(fn->driver, BIND_DRIVER))
+	if (strcmp(fn->driver, BIND_DRIVER) && !(known && is_left_over(fn, &record)))
 		return false;
-	return fn->in_slot || (request->group && bind_record_find(host, fn->name, &record));
+	return fn->in_slot || (request->group && known);
 }
 
 static void show_way_back(const struct bind_host *host, const struct bind_function *fn)

@@ -46,6 +46,11 @@ struct bind_host {
 
 extern const struct bind_ops bind_kernel_ops;
 
+/* What is remembered of a function from before it was bound. */
+struct bind_record {
+	char driver[32], override[32]; /* "": none */
+};
+
 struct bind_function {
 	char name[16];      /* "0000:01:00.0" */
 	uint32_t class;
@@ -59,6 +64,7 @@ struct bind_function {
 	char danger[BIND_WHY_MAX];  /* why it must stay with the host; "": nothing */
 	bool forceable;     /* --force takes it all the same */
 	char warning[BIND_WHY_MAX]; /* what else to know; "": nothing */
+	struct bind_record before;  /* of bind_take() */
 };
 
 struct bind_slot {
@@ -66,11 +72,6 @@ struct bind_slot {
 	unsigned int count; /* functions of the slot first */
 	unsigned int beyond; /* members of its groups for which there was no room */
 	struct bind_function fn[BIND_FUNCTIONS];
-};
-
-/* What is remembered of a function from before it was bound. */
-struct bind_record {
-	char driver[32], override[32]; /* "": none */
 };
 
 /* --- bind_look.c --- */

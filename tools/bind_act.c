@@ -314,19 +314,28 @@ static int take(struct bind_host *host, struct bind_function *fn, char *ret_why,
 	return 0;
 }
 
+/* How it is now; but a bind that was ended half way, or could not go back, has remembered it from
+ * before, and left the function with our override or without a driver. */
+static void find_before(const struct bind_host *host, struct bind_function *fn)
+{
+	struct bind_record *before = &fn->before;
+
+	if ((!fn->driver[0] || !strcmp(fn->override, BIND_DRIVER)) &&
+	    bind_record_find(host, fn->name, before))
+		return;
+	snprintf(before->driver, sizeof(before->driver), "%s", fn->driver);
+	snprintf(before->override, sizeof(before->override), "%s", fn->override);
+}
+
 /* Functions 0 to `count` - 1 of `fn` were touched. */
 static void roll_back(struct bind_host *host, struct bind_function *const fn[], unsigned int count)
 {
 	while (count--) {
-		const struct bind_function *was = fn[count];
-		const char *name = was->name;
-		struct bind_record record;
+		const char *name = fn[count]->name;
 		char why[BIND_WHY_MAX];
 
-		snprintf(record.driver, sizeof(record.driver), "%s", was->driver);
-		snprintf(record.override, sizeof(record.override), "%s", was->override);
 		say(host, "%s: going back to how it was", name);
-		if (restore(host, name, &record, why, sizeof(why)))
+		if (restore(host, name, &fn[count]->before, why, sizeof(why)))
 			say(host, "%s", why);
 	}
 }
@@ -344,11 +353,9 @@ int bind_take(struct bind_host *host, struct bind_function *const fn[], unsigned
 		error = hold_all(host, fn, count, force, &holds, ret_why, why_size);
 	while (touched < count && !error) {
 		struct bind_function *one = fn[touched];
-		struct bind_record record;
 
-		snprintf(record.driver, sizeof(record.driver), "%s", one->driver);
-		snprintf(record.override, sizeof(record.override), "%s", one->override);
-		error = bind_record_keep(host, one->name, &record);
+		find_before(host, one);
+		error = bind_record_keep(host, one->name, &one->before);
 		if (error) {
 			snprintf(ret_why, why_size, "cannot remember in %s what %s was bound to: "
 				 "%s", host->state, one->name, strerror(-error));

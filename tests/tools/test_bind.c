@@ -231,8 +231,77 @@ static void test_bind_rollback_fails(void **state)
 		    "root: modprobe nouveau");
 	expect_driver(fake, GPU, "", "");
 	expect_driver(fake, SOUND, "snd_hda_intel", "");
-	/* so that unbind can try again */
+	/* bind forgets no driver by it, and unbind can try again */
+	fake->lost_driver[0] = '\0';
+	assert_int_equal(run(fake, bind_run_on, "bind 01:00.1 --yes"), TOOL_FAILED);
+	expect_as_before(fake);
+
+	strcpy(fake->lost_driver, GPU);
+	assert_int_equal(run(fake, bind_run_on, "bind 01:00.0 --yes"), TOOL_FAILED);
+	assert_int_equal(run(fake, unbind_run_on, "unbind 01:00.0 --yes"), TOOL_FAILED);
 	assert_true(fake_host_exists(fake, "run/bind/" GPU));
+	fake->lost_driver[0] = '\0';
+	assert_int_equal(run(fake, unbind_run_on, "unbind 01:00.0"), TOOL_OK);
+	expect_says("0000:01:00.0  VGA controller [0300] 10de:2684, no driver: will go back to "
+		    "nouveau");
+	expect_says("driver snd_hda_intel: is not bound to vfio-pci");
+	assert_int_equal(run(fake, unbind_run_on, "unbind 01:00.0 --yes"), TOOL_OK);
+	expect_as_before(fake);
+}
+
+#define REMEMBERED "{\"driver\":\"nouveau\",\"override\":\"\"}\n"
+
+/* Ended by a signal before, or after, the driver had gone: what is remembered is from before that.
+ * `driver` is what it had left the function with. */
+static struct fake_host *leave_half_bound(void **state, const char *driver)
+{
+	const struct fake_device left = {GPU, driver, 7, 0x030000, "nouveau", BIND_DRIVER};
+	struct fake_host *fake;
+
+	assert_int_equal(fake_host_teardown(state) | fake_host_setup(state), 0);
+	fake = *state;
+	fake_host_add(fake, &left);
+	fake_host_add(fake, &sound);
+	fake_host_file(fake, "run/bind/" GPU, REMEMBERED);
+	return fake;
+}
+
+static void test_bind_was_ended_half_way(void **state)
+{
+	static const char *const drivers[] = {"nouveau", NULL};
+
+	for (size_t i = 0; i < ARRAY_SIZE(drivers); i++) {
+		struct fake_host *fake = leave_half_bound(state, drivers[i]);
+
+		assert_int_equal(run(fake, unbind_run_on, "unbind 01:00.0 --yes"), TOOL_OK);
+		expect_as_before(fake);
+
+		fake = leave_half_bound(state, drivers[i]);
+		assert_int_equal(run(fake, bind_run_on, "bind 01:00.0 --yes"), TOOL_OK);
+		expect_driver(fake, GPU, BIND_DRIVER, BIND_DRIVER);
+		assert_int_equal(run(fake, unbind_run_on, "unbind 01:00.0 --yes"), TOOL_OK);
+		expect_as_before(fake);
+
+		fake = leave_half_bound(state, drivers[i]);
+		strcpy(fake->refused, SOUND);
+		assert_int_equal(run(fake, bind_run_on, "bind 01:00.0 --yes"), TOOL_FAILED);
+		expect_as_before(fake);
+	}
+}
+
+/* A driver that somebody else has given it since is no remainder of ours. */
+static void test_bind_old_record(void **state)
+{
+	struct fake_host *fake = *state;
+
+	add_card(fake);
+	fake_host_file(fake, "run/bind/" GPU, "{\"driver\":\"nvidia\",\"override\":\"\"}\n");
+	assert_int_equal(run(fake, unbind_run_on, "unbind 01:00.0 --yes"), TOOL_OK);
+	expect_says("nothing of slot 0000:01:00 is bound to vfio-pci");
+	assert_int_equal(fake->writes, 0);
+	assert_int_equal(run(fake, bind_run_on, "bind 01:00.0 --yes"), TOOL_OK);
+	assert_int_equal(run(fake, unbind_run_on, "unbind 01:00.0 --yes"), TOOL_OK);
+	expect_as_before(fake);
 }
 
 static void test_bind_device_vanishes(void **state)
@@ -603,6 +672,8 @@ int main(void)
 		BIND_TEST(test_bind_loads_the_driver),
 		BIND_TEST(test_bind_rolls_back),
 		BIND_TEST(test_bind_rollback_fails),
+		BIND_TEST(test_bind_was_ended_half_way),
+		BIND_TEST(test_bind_old_record),
 		BIND_TEST(test_bind_device_vanishes),
 		BIND_TEST(test_bind_may_not_write),
 		BIND_TEST(test_bind_refuses),
