@@ -1,8 +1,8 @@
 /*
  * Inside tools/: what the files of `minivmm bind` and `minivmm unbind` share. bind.c has the
  * commands, bind_look.c reads what is there, bind_danger.c knows what must not be taken from the
- * host, bind_act.c does it, bind_record.c remembers how it was, bind_host.c is the real host.
- * One thread.
+ * host, bind_holders.c who has a file open, bind_act.c does it, bind_record.c remembers how it was,
+ * bind_host.c is the real host. One thread.
  */
 #ifndef TOOLS_BIND_H
 #define TOOLS_BIND_H
@@ -91,6 +91,8 @@ bool bind_exists(const struct bind_host *host, const char *name);
 
 /* Fills danger and warning of a function that is to be taken from the host. */
 void bind_check(struct bind_host *host, struct bind_function *fn);
+
+/* --- bind_holders.c --- */
 
 /* Programs that hold `path` open: "Xorg (pid 812), ...". False: none that may be seen. */
 bool bind_holders(const struct bind_host *host, const char *path, char *ret_text, size_t size);

@@ -2,7 +2,6 @@
  * What must not be taken from the host, and why: a bridge, a disk that is in use, a network
  * interface that is up, a device that a program has open. The host is asked by its files alone.
  */
-#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <limits.h>
@@ -230,58 +229,53 @@ static void check_disk_or_path(struct search *search, const char *name)
 
 /* --- display --- */
 
-static bool process_holds(const struct bind_host *host, const char *pid, const char *path)
+/*
+ * A driver of Linux goes, and leaves the programs with errors. That of NVIDIA waits for them, as
+ * long as it takes and with its locks held, and some versions wait on when they have ended (NVIDIA
+ * open-gpu-kernel-modules, nv-pci.c, nv_pci_remove_helper(); issues 1119 and 1374): not even
+ * --force does that to the host.
+ */
+static void check_display_node(struct search *search, const char *path)
 {
-	char dir[PATH_MAX], name[PATH_MAX], target[PATH_MAX];
-	struct dirent *fd;
-	bool holds = false;
-	DIR *fds;
+	bool hangs = !strcmp(search->fn->driver, "nvidia");
+	char holders[160];
 
-	snprintf(dir, sizeof(dir), "%s/%.16s/fd", host->proc, pid);
-	fds = opendir(dir);
-	while (fds && !holds && (fd = readdir(fds))) {
-		ssize_t len = -1;
-
-		if (snprintf(name, sizeof(name), "%s/%.16s", dir, fd->d_name) < (int)sizeof(name))
-			len = readlink(name, target, sizeof(target));
-		holds = len == (ssize_t)strlen(path) && !memcmp(target, path, (size_t)len);
-	}
-	if (fds)
-		closedir(fds);
-	return holds;
+	if (bind_holders(search->host, path, holders, sizeof(holders)))
+		refuse(search->fn, !hangs, "programs use it by %s: %s; end them first%s", path,
+		       holders, hangs ? ", or its driver hangs when it is unbound" : "");
 }
 
-bool bind_holders(const struct bind_host *host, const char *path, char *ret_text, size_t size)
+static void check_drm(struct search *search, const char *name)
 {
-	DIR *processes = opendir(host->proc);
-	struct dirent *process;
-	size_t len = 0;
-
-	ret_text[0] = '\0';
-	while (processes && len < size && (process = readdir(processes))) {
-		const char *pid = process->d_name;
-		char dir[PATH_MAX], comm[32] = "a program";
-
-		if (!isdigit((unsigned char)pid[0]) || !process_holds(host, pid, path))
-			continue;
-		snprintf(dir, sizeof(dir), "%s/%.16s", host->proc, pid);
-		sysfs_read_line(dir, "comm", comm, sizeof(comm));
-		len += (size_t)snprintf(ret_text + len, size - len, "%s%s (pid %.16s)",
-					len ? ", " : "", comm, pid);
-	}
-	if (processes)
-		closedir(processes);
-	return ret_text[0];
-}
-
-static void check_display_node(struct search *search, const char *name)
-{
-	char path[PATH_MAX], holders[160];
+	char path[80];
 
 	snprintf(path, sizeof(path), "/dev/dri/%.63s", name);
-	if (bind_holders(search->host, path, holders, sizeof(holders)))
-		refuse(search->fn, true, "programs use it by %s: %s; end them first", path,
-		       holders);
+	check_display_node(search, path);
+}
+
+/* Its own driver has a node of its own for a card, by a number that only this file tells. It is a
+ * card of the host: that reading this may wake it does no harm. */
+static void check_nvidia(struct search *search)
+{
+	static const char key[] = "Device Minor:";
+	char path[PATH_MAX], line[256];
+	unsigned int minor;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "%s/driver/nvidia/gpus/%s/information", search->host->proc,
+		 search->fn->name);
+	file = fopen(path, "re");
+	while (file && fgets(line, sizeof(line), file)) {
+		const char *number = line + sizeof(key) - 1;
+
+		if (strncmp(line, key, sizeof(key) - 1) ||
+		    !number_take(number + strspn(number, " \t"), 3, &minor))
+			continue;
+		snprintf(path, sizeof(path), "/dev/nvidia%u", minor);
+		check_display_node(search, path);
+	}
+	if (file)
+		fclose(file);
 }
 
 static bool console_is_framebuffer(const struct search *search)
@@ -340,6 +334,7 @@ void bind_check(struct bind_host *host, struct bind_function *fn)
 	check_iommu(host, fn);
 	for_each_below(&search, "block", search.root, check_disk_or_path);
 	for_each_below(&search, "net", search.root, check_interface);
-	for_each_below(&search, "drm", search.root, check_display_node);
+	for_each_below(&search, "drm", search.root, check_drm);
+	check_nvidia(&search);
 	check_boot_display(&search);
 }

@@ -430,16 +430,46 @@ static void add_interface(struct fake_host *fake)
 	fake_host_file(fake, path, "0x1003\n");
 }
 
-static void add_display_in_use(struct fake_host *fake)
+static void add_holder(struct fake_host *fake, const char *node)
 {
-	char dir[256], link[128];
+	char link[128];
 
-	add_card(fake);
-	fake_host_child(fake, GPU, "drm", "card0", dir);
 	fake_host_file(fake, "proc/812/comm", "Xorg\n");
 	fake_host_dir(fake, "proc/812/fd");
 	snprintf(link, sizeof(link), "%s/812/fd/9", fake->proc);
-	assert_int_equal(symlink("/dev/dri/card0", link), 0);
+	assert_int_equal(symlink(node, link), 0);
+}
+
+static void add_display_in_use(struct fake_host *fake)
+{
+	char dir[256];
+
+	add_card(fake);
+	fake_host_child(fake, GPU, "drm", "card0", dir);
+	add_holder(fake, "/dev/dri/card0");
+}
+
+static void add_nvidia(struct fake_host *fake)
+{
+	static const struct fake_device card = {GPU, "nvidia", 7, 0x030000, NULL, NULL};
+	char dir[256];
+
+	fake_host_add(fake, &card);
+	fake_host_child(fake, GPU, "drm", "card0", dir);
+	fake_host_file(fake, "proc/driver/nvidia/gpus/" GPU "/information",
+		       "Model: \t\t NVIDIA H100\nDevice Minor: \t 5\nGPU Excluded:\t No\n");
+}
+
+static void add_nvidia_in_use(struct fake_host *fake)
+{
+	add_nvidia(fake);
+	add_holder(fake, "/dev/nvidia5");
+}
+
+static void add_nvidia_display_in_use(struct fake_host *fake)
+{
+	add_nvidia(fake);
+	add_holder(fake, "/dev/dri/card0");
 }
 
 static void add_mixed_group(struct fake_host *fake)
@@ -465,6 +495,10 @@ static void test_bind_refuses(void **state)
 		{add_multipath, "its disk nvme3n2p1 is mounted on /srv"},
 		{add_interface, "its network interface eth0 is up: as root, ip link set eth0 down"},
 		{add_display_in_use, "programs use it by /dev/dri/card0: Xorg (pid 812)"},
+		{add_nvidia_in_use, "programs use it by /dev/nvidia5: Xorg (pid 812); end them "
+		 "first, or its driver hangs when it is unbound\n"},
+		{add_nvidia_display_in_use, "by /dev/dri/card0: Xorg (pid 812); end them first, or "
+		 "its driver hangs when it is unbound\n"},
 		{add_mixed_group, "0000:02:00.0 shares the IOMMU group, and its driver e1000e"},
 	};
 
@@ -511,6 +545,22 @@ static void test_bind_force(void **state)
 	add_mounted(fake);
 	assert_int_equal(run(fake, bind_run_on, "bind 01:00.0 --yes --force"), TOOL_FAILED);
 	expect_driver(fake, GPU, "nvme", "");
+	assert_int_equal(fake_host_teardown(state) | fake_host_setup(state), 0);
+	fake = *state;
+	add_nvidia_in_use(fake);
+	assert_int_equal(run(fake, bind_run_on, "bind 01:00.0 --yes --force"), TOOL_FAILED);
+	expect_driver(fake, GPU, "nvidia", "");
+}
+
+/* Another card of the same driver is in use. */
+static void test_bind_idle_nvidia(void **state)
+{
+	struct fake_host *fake = *state;
+
+	add_nvidia(fake);
+	add_holder(fake, "/dev/nvidia0");
+	assert_int_equal(run(fake, bind_run_on, "bind 01:00.0 --yes"), TOOL_OK);
+	expect_driver(fake, GPU, BIND_DRIVER, BIND_DRIVER);
 }
 
 static void test_bind_group(void **state)
@@ -679,6 +729,7 @@ int main(void)
 		BIND_TEST(test_bind_refuses),
 		BIND_TEST(test_bind_takes_the_idle),
 		BIND_TEST(test_bind_force),
+		BIND_TEST(test_bind_idle_nvidia),
 		BIND_TEST(test_bind_group),
 		BIND_TEST(test_bind_boot_display_warns),
 		BIND_TEST(test_unbind_nothing_remembered),
