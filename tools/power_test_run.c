@@ -364,11 +364,11 @@ static bool check_awake(struct power_test *test)
 	return true;
 }
 
+/* Also after a sleep that was none: does it answer, at least? */
 static bool run_cycle(struct power_test *test, struct power_test_cycle *cycle)
 {
-	struct power_test_cycle unused;
 	uint64_t before[HOST_FUNCTIONS] = {0};
-	bool slept;
+	bool slept, came_back;
 
 	for (unsigned int i = 0; i < HOST_FUNCTIONS; i++)
 		if (test->backend[i])
@@ -376,12 +376,8 @@ static bool run_cycle(struct power_test *test, struct power_test_cycle *cycle)
 	slept = enter(test, cycle);
 	watch_set(test->watch, NULL);
 	slept = slept && await_sleep(test, before, cycle) && hold(test, cycle->depth);
-	if (slept)
-		return leave(test, cycle) && check_awake(test) && look_at_config(test, false);
-	/* Does it answer, at least? */
-	if (leave(test, &unused))
-		look_at_config(test, false);
-	return false;
+	came_back = leave(test, cycle) && check_awake(test) && look_at_config(test, false);
+	return slept && came_back;
 }
 
 /* --- all of it --- */
