@@ -119,6 +119,7 @@ void power_test_table(const struct power_test *test, struct text *text)
 void power_test_json(const struct power_test *test, const char *kept, struct text *text)
 {
 	struct json json = {.out = text};
+	struct text ladder = {0};
 	const char *state = sleep_depth_name(power_test_depth(test));
 
 	json_begin_object(&json, NULL);
@@ -143,6 +144,10 @@ void power_test_json(const struct power_test *test, const char *kept, struct tex
 		json_number(&json, "max", latency.max_us);
 		json_end_object(&json);
 	}
+	if (test->fault == POWER_TEST_LOST)
+		power_test_ladder(test, &ladder);
+	json_string(&json, "recovery", ladder.bytes);
+	text_finish(&ladder);
 	json_string(&json, "verdict", kept);
 	json_end_object(&json);
 	text_add(text, "\n");

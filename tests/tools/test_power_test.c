@@ -335,7 +335,13 @@ static void test_power_test_json(void **state)
 		"\"entry_us\":{\"min\":10,\"median\":10,\"p95\":20,\"max\":20},"
 		"\"suspend_us\":{\"min\":1000,\"median\":1000,\"p95\":1000,\"max\":1000},"
 		"\"wake_us\":{\"min\":100,\"median\":100,\"p95\":101,\"max\":101},"
+		"\"recovery\":\"To recover: start the server of this device again.\\u000a\","
 		"\"verdict\":\"/var/x.json\"}\n");
+	text_finish(&text);
+	/* awake and well: there is nothing to recover */
+	test.fault = POWER_TEST_WOKEN;
+	power_test_json(&test, NULL, &text);
+	assert_non_null(strstr(text.bytes, "\"recovery\":null,\"verdict\":null}\n"));
 	text_finish(&text);
 }
 
