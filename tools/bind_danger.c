@@ -1,6 +1,7 @@
 /*
  * What must not be taken from the host, and why: a bridge, a disk that is in use, a network
- * interface that is up, a device that a program has open. The host is asked by its files alone.
+ * interface that is up, a device that has virtual functions or that a program has open. The host
+ * is asked by its files alone.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -317,6 +318,20 @@ static void check_iommu(const struct bind_host *host, struct bind_function *fn)
 		       "intel_iommu=on");
 }
 
+/* Its driver takes them along when it goes, whoever uses them, and waits for those that guests
+ * have; or it leaves them without it (Linux 6.1, pci/iov.c, pci_iov_remove()). */
+static void check_virtual_functions(struct search *search)
+{
+	uint64_t count = 0;
+	char dir[PATH_MAX];
+
+	if (sysfs_device_dir(search->host->sysfs, search->fn->name, dir) &&
+	    sysfs_read_number(dir, "sriov_numvfs", &count) && count)
+		refuse(search->fn, false, "it has %u virtual functions: as root, echo 0 "
+		       ">/sys/bus/pci/devices/%s/sriov_numvfs", (unsigned int)count,
+		       search->fn->name);
+}
+
 void bind_check(struct bind_host *host, struct bind_function *fn)
 {
 	struct search search = {.host = host, .fn = fn};
@@ -332,6 +347,7 @@ void bind_check(struct bind_host *host, struct bind_function *fn)
 		refuse(fn, false, "it is a bridge, which belongs to the host: name a device "
 		       "behind it");
 	check_iommu(host, fn);
+	check_virtual_functions(&search);
 	for_each_below(&search, "block", search.root, check_disk_or_path);
 	for_each_below(&search, "net", search.root, check_interface);
 	for_each_below(&search, "drm", search.root, check_drm);

@@ -472,6 +472,12 @@ static void add_nvidia_display_in_use(struct fake_host *fake)
 	add_holder(fake, "/dev/dri/card0");
 }
 
+static void add_virtual_functions(struct fake_host *fake)
+{
+	add_card(fake);
+	fake_host_file(fake, "sys/devices/pci0000:00/" GPU "/sriov_numvfs", "2\n");
+}
+
 static void add_mixed_group(struct fake_host *fake)
 {
 	add_card(fake);
@@ -499,6 +505,8 @@ static void test_bind_refuses(void **state)
 		 "first, or its driver hangs when it is unbound\n"},
 		{add_nvidia_display_in_use, "by /dev/dri/card0: Xorg (pid 812); end them first, or "
 		 "its driver hangs when it is unbound\n"},
+		{add_virtual_functions, "it has 2 virtual functions: as root, echo 0 "
+		 ">/sys/bus/pci/devices/0000:01:00.0/sriov_numvfs"},
 		{add_mixed_group, "0000:02:00.0 shares the IOMMU group, and its driver e1000e"},
 	};
 
@@ -524,6 +532,7 @@ static void test_bind_takes_the_idle(void **state)
 	char dir[256], path[320];
 
 	add_disk(fake, MOUNT_OTHER, "Filename\n/dev/nvme0n1p20 partition\n");
+	fake_host_file(fake, "sys/devices/pci0000:00/" GPU "/sriov_numvfs", "0\n");
 	fake_host_child(fake, GPU, "net", "eth0", dir);
 	snprintf(path, sizeof(path), "%s/flags", dir);
 	fake_host_file(fake, path, "0x1002\n");
