@@ -275,7 +275,7 @@ static int fake_hold(struct bind_host *host, int group)
 {
 	struct fake_host *fake = fake_of(host);
 
-	if (group < 0)
+	if (group < 0 || fake->no_groups)
 		return -ENOENT;
 	if (group == fake->busy_group)
 		return -EBUSY;

@@ -27,6 +27,7 @@ struct fake_host {
 	int load_error;
 	bool by_ids;           /* vfio-pci takes every function, override or not */
 	int busy_group;        /* somebody has it open; 0: none */
+	bool no_groups;        /* VFIO has devices alone */
 	char claimed[16];      /* a block device in exclusive use */
 
 	/* What happened. */

@@ -99,16 +99,23 @@ static void let_all_go(struct bind_host *host, struct holds *holds)
 		host->ops->let_go(host, holds->fd[--holds->count]);
 }
 
+static bool find_users_of_node(const struct bind_host *host, const struct bind_function *fn,
+			       char *ret_text, size_t size)
+{
+	char path[48];
+
+	snprintf(path, sizeof(path), "/dev/vfio/devices/vfio%d", fn->node);
+	return fn->node >= 0 && bind_holders(host, path, ret_text, size);
+}
+
 static void describe_use(const struct bind_host *host, const struct bind_function *fn,
 			 char *ret_text, size_t size)
 {
 	char path[48];
 
 	snprintf(path, sizeof(path), "/dev/vfio/%d", fn->group);
-	if (bind_holders(host, path, ret_text, size))
-		return;
-	snprintf(path, sizeof(path), "/dev/vfio/devices/vfio%d", fn->node);
-	if (fn->node < 0 || !bind_holders(host, path, ret_text, size))
+	if (!bind_holders(host, path, ret_text, size) &&
+	    !find_users_of_node(host, fn, ret_text, size))
 		snprintf(ret_text, size, "another program");
 }
 
@@ -131,6 +138,9 @@ static int hold(struct bind_host *host, const struct bind_function *fn, bool for
 		holds->fd[holds->count++] = fd;
 		return 0;
 	}
+	/* A kernel without VFIO's groups has no way to keep others out, /proc tells the users. */
+	if (fd == -ENOENT && find_users_of_node(host, fn, users, sizeof(users)))
+		fd = -EBUSY;
 	if (fd != -EBUSY)
 		return fd == -ENOENT || fd == -ENODEV ? 0 :
 			explain(host, fn->name, "asking VFIO whether it is in use", fd, ret_why,

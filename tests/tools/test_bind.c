@@ -667,6 +667,24 @@ static void test_unbind_in_use(void **state)
 	expect_driver(fake, GPU, "nouveau", "");
 }
 
+/* Without groups nothing answers that it is in use. */
+static void test_unbind_in_use_by_node(void **state)
+{
+	static const struct fake_device bound = {GPU, BIND_DRIVER, 7, 0x030000, "nouveau",
+						 BIND_DRIVER};
+	struct fake_host *fake = *state;
+
+	fake_host_add(fake, &bound);
+	fake_host_dir(fake, "sys/devices/pci0000:00/" GPU "/vfio-dev/vfio3");
+	fake->no_groups = true;
+	add_holder(fake, "/dev/vfio/devices/vfio3");
+	assert_int_equal(run(fake, unbind_run_on, "unbind 01:00.0 --yes"), TOOL_FAILED);
+	expect_says("0000:01:00.0 is in use by Xorg (pid 812): end it first");
+	assert_int_equal(fake->writes, 0);
+	assert_int_equal(run(fake, unbind_run_on, "unbind 01:00.0 --yes --force"), TOOL_OK);
+	expect_driver(fake, GPU, "nouveau", "");
+}
+
 /* What is in the file of a record is not believed. */
 static void test_unbind_hostile_record(void **state)
 {
@@ -745,6 +763,7 @@ int main(void)
 		BIND_TEST(test_unbind_finds_no_driver),
 		BIND_TEST(test_unbind_bound_by_ids),
 		BIND_TEST(test_unbind_in_use),
+		BIND_TEST(test_unbind_in_use_by_node),
 		BIND_TEST(test_unbind_hostile_record),
 		BIND_TEST(test_bind_state_cannot_be_written),
 		cmocka_unit_test(test_pci_class_names),
