@@ -144,17 +144,28 @@ static struct http_connection *free_or_idle(struct http_server *server)
 	return oldest;
 }
 
-/* A place for a new connection; NULL: there is none. Whoever seems idle may have just spoken, or
- * read, and is heard first. */
+/* Whoever seems idle may have just spoken, or read, and whoever seems busy may be gone. */
+static void hear_all(struct http_server *server)
+{
+	for (unsigned int i = 0; i < HTTP_CONNECTIONS_MAX; i++) {
+		struct http_connection *connection = &server->connection[i];
+
+		if (connection->state != HTTP_FREE && connection->state != HTTP_WAITING)
+			settle(server, connection, http_connection_run(connection));
+	}
+}
+
+/* A place for a new connection; NULL: there is none. */
 static struct http_connection *make_place(struct http_server *server)
 {
-	struct http_connection *place;
+	struct http_connection *place = free_or_idle(server);
 
-	while ((place = free_or_idle(server)) && place->state != HTTP_FREE) {
-		settle(server, place, http_connection_run(place));
-		if (place->state != HTTP_FREE && is_idle(place))
-			end(server, place);
-	}
+	if (place && place->state == HTTP_FREE)
+		return place;
+	hear_all(server);
+	place = free_or_idle(server);
+	if (place && place->state != HTTP_FREE)
+		end(server, place);
 	return place;
 }
 

@@ -391,6 +391,32 @@ static void test_api_bounds_connections(void **state)
 	serve(crowd);
 }
 
+/* All places taken by readers and by half a request: who comes when they have gone has one, though
+ * the server may hear of the newcomer first. */
+static void crowd_that_goes(void)
+{
+	int fd[HTTP_CONNECTIONS_MAX];
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(fd); i++) {
+		fd[i] = connect_client();
+		say(fd[i], i % 2 ? "GET / HTTP/1.1\r\n" :
+				   "GET /api/v1/events HTTP/1.1\r\n" HOST "\r\n");
+		if (i % 2 == 0)
+			hear(fd[i], "chunked");
+	}
+	must(strstr(ask_once("GET / HTTP/1.1\r\n" HOST "\r\n"), "503 "), "no 503");
+	for (unsigned int i = 0; i < ARRAY_SIZE(fd); i++)
+		close(fd[i]);
+	must(strstr(ask_once("GET / HTTP/1.1\r\n" HOST "Connection: close\r\n\r\n"), "404 "),
+	     "no place though all are gone");
+}
+
+static void test_api_takes_places_of_the_gone(void **state)
+{
+	(void)state;
+	serve(crowd_that_goes);
+}
+
 /* --- devices --- */
 
 #define ADD "PUT /api/v1/vm.add-device HTTP/1.1\r\n" HOST "Content-Length: 24\r\n"
@@ -596,6 +622,7 @@ int main(void)
 		CASE(takes_bodies),
 		CASE(refuses_garbage),
 		CASE(bounds_connections),
+		CASE(takes_places_of_the_gone),
 		CASE(adds_devices),
 		CASE(refuses_devices),
 		CASE(streams_events),
