@@ -324,7 +324,14 @@ static int create_cpus(struct machine *m, char *why, size_t why_size)
 	int error = vcpus_create(&m->kvm, m->options->cpus, m->port, m->mmio, &listener, &m->vcpus,
 				 why, why_size);
 
-	return error ? error : vcpus_start(m->vcpus, &m->options->pin);
+	if (error)
+		return error;
+	error = vcpus_start(m->vcpus, &m->options->pin);
+	if (error)
+		snprintf(why, why_size, "the CPUs' threads cannot be started%s: %s",
+			 m->options->pin.count ? ", each on its CPU of pin=" : "",
+			 strerror(-error));
+	return error;
 }
 
 /* Addresses, tables, kernel, registers: the state in which the guest begins, also after a reset. */
