@@ -15,13 +15,16 @@
 #include "vmm/base/number.h"
 
 /* A sentence in the making: what does not fit is cut off. */
-struct text {
+struct sentence {
 	char *at;
 	size_t size, len;
 	bool cut; /* a list: the rest of it did not fit */
 };
 
-static __attribute__((format(printf, 2, 3))) void text_add(struct text *text, const char *fmt, ...)
+static void add_text(struct sentence *text, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+
+static void add_text(struct sentence *text, const char *fmt, ...)
 {
 	va_list ap;
 	int len;
@@ -39,7 +42,7 @@ static __attribute__((format(printf, 2, 3))) void text_add(struct text *text, co
 }
 
 /* "a, b, c": every member but the first brings its comma. */
-static const char *comma(const struct text *text)
+static const char *comma(const struct sentence *text)
 {
 	return text->len ? ", " : "";
 }
@@ -144,18 +147,18 @@ bool host_function_read(const char *sysfs, const char *name, struct host_functio
 
 /* The functions that exist, `bdf` and number 0 among them. */
 static int check_exists(const char *sysfs, const struct host_slot *slot, const char *bdf,
-			struct text *why)
+			struct sentence *why)
 {
 	const struct host_function *asked = &slot->fn[bdf[strlen(bdf) - 1] - '0'];
 
 	(void)sysfs;
 	if (!asked->exists) {
-		text_add(why, "there is no PCI device %s on this host: lspci -D lists them", bdf);
+		add_text(why, "there is no PCI device %s on this host: lspci -D lists them", bdf);
 		return -ENODEV;
 	}
 	/* A guest, as any host, looks at the other functions only when it finds number 0. */
 	if (!slot->fn[0].exists) {
-		text_add(why, "%s is there without %s.0, without which no guest finds it: "
+		add_text(why, "%s is there without %s.0, without which no guest finds it: "
 			 "echo 1 >/sys/bus/pci/rescan brings back a removed one", bdf, slot->name);
 		return -ENODEV;
 	}
@@ -165,7 +168,7 @@ static int check_exists(const char *sysfs, const struct host_slot *slot, const c
 /* vfio-pci takes header type 0 only (Linux 6.1, vfio_pci_core_register_device()). The kernel shows
  * this file for bridges alone (pci-sysfs.c, pci_bridge_attrs_are_visible()). */
 static int check_bridge(const char *sysfs, const struct host_slot *slot, const char *bdf,
-			struct text *why)
+			struct sentence *why)
 {
 	char path[PATH_MAX];
 
@@ -175,7 +178,7 @@ static int check_bridge(const char *sysfs, const struct host_slot *slot, const c
 			continue;
 		sysfs_device_dir(sysfs, slot->fn[i].name, path);
 		if (file_exists(path, "secondary_bus_number")) {
-			text_add(why, "%s is a PCI bridge, which cannot be passed: name a device "
+			add_text(why, "%s is a PCI bridge, which cannot be passed: name a device "
 				 "behind it", slot->fn[i].name);
 			return -EINVAL;
 		}
@@ -194,7 +197,7 @@ bool host_group_is_noiommu(const char *sysfs, int group)
 }
 
 static int check_iommu(const char *sysfs, const struct host_slot *slot, const char *bdf,
-		       struct text *why)
+		       struct sentence *why)
 {
 	(void)bdf;
 	for (unsigned int i = 0; i < HOST_FUNCTIONS; i++) {
@@ -202,7 +205,7 @@ static int check_iommu(const char *sysfs, const struct host_slot *slot, const ch
 
 		if (!fn->exists || (fn->group >= 0 && !host_group_is_noiommu(sysfs, fn->group)))
 			continue;
-		text_add(why, "%s is behind no IOMMU%s: switch VT-d or AMD-Vi on in the firmware "
+		add_text(why, "%s is behind no IOMMU%s: switch VT-d or AMD-Vi on in the firmware "
 			 "set-up and, with Intel, boot the host with intel_iommu=on", fn->name,
 			 fn->group >= 0 ? " (VFIO's no-IOMMU mode is not used)" : "");
 		return -ENODEV;
@@ -211,10 +214,10 @@ static int check_iommu(const char *sysfs, const struct host_slot *slot, const ch
 }
 
 static int check_drivers(const char *sysfs, const struct host_slot *slot, const char *bdf,
-			 struct text *why)
+			 struct sentence *why)
 {
 	char wrong_buffer[400];
-	struct text wrong = {.at = wrong_buffer, .size = sizeof(wrong_buffer)};
+	struct sentence wrong = {.at = wrong_buffer, .size = sizeof(wrong_buffer)};
 
 	(void)sysfs;
 	for (unsigned int i = 0; i < HOST_FUNCTIONS; i++) {
@@ -222,12 +225,12 @@ static int check_drivers(const char *sysfs, const struct host_slot *slot, const 
 
 		if (!fn->exists || !strcmp(fn->driver, "vfio-pci"))
 			continue;
-		text_add(&wrong, "%s%s (%s)", comma(&wrong), fn->name,
+		add_text(&wrong, "%s%s (%s)", comma(&wrong), fn->name,
 			 fn->driver[0] ? fn->driver : "no driver");
 	}
 	if (!wrong.len)
 		return 0;
-	text_add(why, "all of slot %s must be bound to vfio-pci, not yet: %s; minivmm bind %s "
+	add_text(why, "all of slot %s must be bound to vfio-pci, not yet: %s; minivmm bind %s "
 		 "shows what that takes, and with --yes, as root, does it", slot->name, wrong.at,
 		 bdf);
 	return -EBUSY;
@@ -259,16 +262,16 @@ bool host_keeps_viable(const char *sysfs, const char *name, const char *driver)
 
 /* The members of a group, sorted into those in the way and the others. */
 struct group_text {
-	struct text bad, good, bad_names;
+	struct sentence bad, good, bad_names;
 };
 
 /* Whole members only; three dots stand for the rest. False: it is one of these. */
-static bool add_to_list(struct text *list, const char *member)
+static bool add_to_list(struct sentence *list, const char *member)
 {
 	if (list->cut)
 		return false;
 	list->cut = list->len + strlen(member) + sizeof(", , ...") > list->size;
-	text_add(list, "%s%s", comma(list), list->cut ? "..." : member);
+	add_text(list, "%s%s", comma(list), list->cut ? "..." : member);
 	return !list->cut;
 }
 
@@ -276,7 +279,7 @@ static bool add_to_list(struct text *list, const char *member)
 static void add_member(struct group_text *group, const char *group_dir, const char *name)
 {
 	char dir[PATH_MAX], driver[32], member[NAME_MAX + 40];
-	struct text *list;
+	struct sentence *list;
 
 	if (snprintf(dir, sizeof(dir), "%s/%s", group_dir, name) >= (int)sizeof(dir))
 		return;
@@ -284,7 +287,7 @@ static void add_member(struct group_text *group, const char *group_dir, const ch
 	list = keeps_viable(dir, driver) ? &group->good : &group->bad;
 	snprintf(member, sizeof(member), "%s (%s)", name, driver[0] ? driver : "no driver");
 	if (add_to_list(list, member) && list == &group->bad)
-		text_add(&group->bad_names, "%s ", name);
+		add_text(&group->bad_names, "%s ", name);
 }
 
 static int not_hidden(const struct dirent *entry)
@@ -292,7 +295,7 @@ static int not_hidden(const struct dirent *entry)
 	return entry->d_name[0] != '.';
 }
 
-static int check_group(const char *sysfs, int number, const char *slot, struct text *why)
+static int check_group(const char *sysfs, int number, const char *slot, struct sentence *why)
 {
 	char dir[PATH_MAX], bad[280], good[180], names[280] = ""; /* the sentence in 1 KiB */
 	struct group_text group = {
@@ -308,7 +311,7 @@ static int check_group(const char *sysfs, int number, const char *slot, struct t
 	if (count < 0) {
 		int error = errno;
 
-		text_add(why, "cannot list the IOMMU group in %s: %s", dir, strerror(error));
+		add_text(why, "cannot list the IOMMU group in %s: %s", dir, strerror(error));
 		return -ENODEV;
 	}
 	for (int i = 0; i < count; i++) {
@@ -320,7 +323,7 @@ static int check_group(const char *sysfs, int number, const char *slot, struct t
 		return 0;
 	if (group.bad_names.len)
 		names[group.bad_names.len - 1] = '\0';
-	text_add(why, "IOMMU group %d is larger than slot %s, and drivers of the host hold %s "
+	add_text(why, "IOMMU group %d is larger than slot %s, and drivers of the host hold %s "
 		 "beside %s: put the card where its group is its own, or unbind them as root: "
 		 "cd /sys/kernel/iommu_groups/%d/devices; "
 		 "for d in %s; do echo $d >$d/driver/unbind; done",
@@ -329,7 +332,7 @@ static int check_group(const char *sysfs, int number, const char *slot, struct t
 }
 
 static int check_viable(const char *sysfs, const struct host_slot *slot, const char *bdf,
-			struct text *why)
+			struct sentence *why)
 {
 	int checked = -1; /* neighbours mostly share a group; a group checked twice does no harm */
 
@@ -352,15 +355,15 @@ int host_slot_read(const char *sysfs, const char *bdf, struct host_slot *ret_slo
 {
 	/* In this order, so that the sentence names what has to be put right first. */
 	static int (*const checks[])(const char *sysfs, const struct host_slot *slot,
-				     const char *bdf, struct text *why) = {
+				     const char *bdf, struct sentence *why) = {
 		check_exists, check_bridge, check_iommu, check_drivers, check_viable,
 	};
-	struct text why = {.at = ret_why, .size = why_size};
+	struct sentence why = {.at = ret_why, .size = why_size};
 	struct host_slot slot = {0};
 	char full[16];
 
 	if (!host_parse_bdf(bdf, full)) {
-		text_add(&why, "'%.32s' is not a PCI address: write BUS:DEVICE.FUNCTION in "
+		add_text(&why, "'%.32s' is not a PCI address: write BUS:DEVICE.FUNCTION in "
 			 "hexadecimal, as in 01:00.0 or 0000:01:00.0", bdf);
 		return -EINVAL;
 	}
