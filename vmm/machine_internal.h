@@ -1,0 +1,91 @@
+/*
+ * What the files of the machine share: its parts, and the calls between machine.c (built, run, taken
+ * down), machine_requests.c (what the guest and people ask for), machine_reset.c (the state in which
+ * a guest begins) and machine_api.c (the control socket). For these four alone.
+ */
+#ifndef VMM_MACHINE_INTERNAL_H
+#define VMM_MACHINE_INTERNAL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "devices/legacy.h"
+#include "vmm/base/range.h"
+#include "vmm/kvm.h"
+#include "vmm/machine.h"
+#include "vmm/terminal.h"
+#include "vmm/vcpu.h"
+
+#define EXIT_GUEST_POWERED_OFF 0
+#define EXIT_FAILED 1
+#define WHY_SIZE 512
+
+struct machine {
+	const struct options *options;
+	struct kvm kvm;
+	struct mem *mem;
+	struct irq_chip *irq;
+	struct bus *port, *mmio;
+	struct loop *loop;
+	struct boot *boot;
+	struct acpi_pm *pm;
+	struct serial *serial;
+	struct rtc *rtc;
+	struct pci_host *pci;
+	struct q35 *q35;
+	struct doorbells *doorbells;
+	struct virtio_devices *virtio;
+	struct pvpanic *pvpanic;
+	struct slots *slots;
+	struct vcpus *vcpus;
+	struct terminal *terminal;
+	struct api *api;         /* NULL: no --api */
+	struct notify *notify;   /* NULL: no service manager */
+	struct shutdown *shutdown;
+	int signal_fd;
+	int reset_fd;            /* eventfd: a reset was asked for */
+	bool reset_by_api;       /* ... by the control socket, too; main thread's */
+};
+
+/* Where 64-bit BARs go: the upper half of what the host's CPU addresses. */
+struct range machine_mmio64_window(const struct machine *machine);
+
+/* --- machine_requests.c; any thread, never blocks, but for what says otherwise --- */
+
+/* Ends the guest; `cause` is event "exit"'s, `status` the program's. The first call counts. */
+void machine_end(struct machine *machine, const char *cause, int status);
+
+/* Resets the guest in place soon, or ends it with --no-reboot. */
+void machine_ask_reset(struct machine *machine);
+
+/* Callbacks with the machine as `opaque`: of the ACPI and i8042 registers, and of the debug exit. */
+void machine_on_request(void *opaque, enum machine_request request);
+void machine_on_debug_exit(void *opaque, int status);
+
+struct vcpu_listener machine_vcpu_listener(struct machine *machine);
+struct terminal_listener machine_terminal_listener(struct machine *machine);
+
+/* Main thread. The next signal that is pending; 0: there is none. */
+int machine_next_signal(const struct machine *machine);
+
+/* Main thread. Takes what the guest's panic device has said, and does what --on-panic says. */
+void machine_take_panic(struct machine *machine);
+
+/* Puts all that main thread waits for into the loop. 0 or negative errno. */
+int machine_watch(struct machine *machine);
+
+/* --- machine_reset.c; main thread, no CPU runs --- */
+
+/* Addresses, tables, kernel, registers: the state in which the guest begins. With a sentence. */
+int machine_load_guest(struct machine *machine, char *ret_why, size_t why_size);
+
+/* All devices, then the guest from the start. */
+void machine_reset(struct machine *machine);
+
+/* --- machine_api.c; main thread --- */
+
+/* The control socket of --api, which answers once the loop runs, and the service manager. Before
+ * any device is touched: the socket's path may be taken. With a sentence. */
+int machine_create_api(struct machine *machine, char *ret_why, size_t why_size);
+
+#endif

@@ -1,0 +1,233 @@
+#include <errno.h>
+#include <misc/pvpanic.h>
+#include <signal.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "devices/acpi_pm.h"
+#include "devices/pvpanic.h"
+#include "vfio/vfio.h"
+#include "vmm/base/bits.h"
+#include "vmm/base/clock.h"
+#include "vmm/base/log.h"
+#include "vmm/events.h"
+#include "vmm/loop.h"
+#include "vmm/machine_internal.h"
+#include "vmm/notify.h"
+#include "vmm/options.h"
+#include "vmm/shutdown.h"
+#include "vmm/slots.h"
+
+void machine_end(struct machine *machine, const char *cause, int status)
+{
+	vcpus_request_pause(machine->vcpus);
+	if (loop_stop(machine->loop, status))
+		events_emit(&(struct event){.event = "exit", .cause = cause});
+}
+
+void machine_ask_reset(struct machine *machine)
+{
+	uint64_t one = 1;
+
+	vcpus_request_pause(machine->vcpus);
+	if (machine->options->no_reboot)
+		machine_end(machine, "reset", EXIT_GUEST_POWERED_OFF);
+	else if (write(machine->reset_fd, &one, sizeof(one)) != sizeof(one))
+		log_debug("a reset is already under way");
+}
+
+void machine_on_request(void *opaque, enum machine_request request)
+{
+	struct machine *machine = opaque;
+
+	if (request == MACHINE_RESET)
+		machine_ask_reset(machine);
+	else
+		machine_end(machine, "power-off", EXIT_GUEST_POWERED_OFF);
+}
+
+void machine_on_debug_exit(void *opaque, int status)
+{
+	machine_end(opaque, "debug-exit", status);
+}
+
+static void on_triple_fault(void *opaque)
+{
+	machine_ask_reset(opaque);
+}
+
+static void on_cpu_failed(void *opaque, const char *why)
+{
+	log_err("%s", why);
+	machine_end(opaque, "cpu-failed", EXIT_FAILED);
+}
+
+static bool on_window_fault(void *opaque)
+{
+	struct machine *machine = opaque;
+	bool dropped = false;
+	struct vfio_slot *slot;
+
+	for (unsigned int i = 0; (slot = slots_get(machine->slots, i)); i++)
+		dropped |= vfio_slot_drop_windows(slot);
+	return dropped;
+}
+
+static void on_quit(void *opaque)
+{
+	machine_end(opaque, "quit", EXIT_GUEST_POWERED_OFF);
+}
+
+static void on_ended(void *opaque, const char *cause)
+{
+	machine_end(opaque, cause, EXIT_GUEST_POWERED_OFF);
+}
+
+/* The service manager hears at once that the end has begun. */
+static void on_shutdown(void *opaque)
+{
+	struct machine *machine = opaque;
+
+	notify_stopping(machine->notify);
+	acpi_pm_power_button(machine->pm);
+}
+
+int machine_next_signal(const struct machine *machine)
+{
+	struct signalfd_siginfo info;
+
+	return read(machine->signal_fd, &info, sizeof(info)) == sizeof(info) ? (int)info.ssi_signo
+									      : 0;
+}
+
+static void on_signal(void *opaque, int fd)
+{
+	struct machine *machine = opaque;
+	int signal = machine_next_signal(machine);
+
+	(void)fd;
+	if (signal)
+		shutdown_signal(machine->shutdown, signal, clock_ns());
+}
+
+/* The guest is still running, or what is left of it. A crash kernel that is loaded comes next. */
+void machine_take_panic(struct machine *machine)
+{
+	unsigned int said = pvpanic_take(machine->pvpanic);
+
+	if (said & PVPANIC_CRASH_LOADED)
+		events_emit(&(struct event){.event = "panic", .cause = "crash-loaded"});
+	if (!(said & PVPANIC_PANICKED))
+		return;
+	log_warn("the guest's kernel panicked");
+	events_emit(&(struct event){.event = "panic", .cause = "panicked"});
+	if (machine->options->on_panic == PANIC_EXIT || shutdown_is_asked(machine->shutdown))
+		machine_end(machine, "panic", EXIT_FAILED);
+	else if (machine->options->on_panic == PANIC_REBOOT)
+		machine_ask_reset(machine);
+}
+
+static void on_panic(void *opaque, int fd)
+{
+	(void)fd;
+	machine_take_panic(opaque);
+}
+
+static void on_reset(void *opaque, int fd)
+{
+	struct machine *machine = opaque;
+	uint64_t count;
+
+	/* Paused first: what several CPUs ask for at the same time is one reset, or the end. */
+	vcpus_wait_paused(machine->vcpus);
+	/* A guest that says that it panicked and resets is reset once. */
+	machine_take_panic(machine);
+	if (read(fd, &count, sizeof(count)) != sizeof(count) || loop_is_stopping(machine->loop))
+		return;
+	if (shutdown_is_asked(machine->shutdown))
+		machine_end(machine, "reset", EXIT_GUEST_POWERED_OFF);
+	else
+		machine_reset(machine);
+}
+
+static size_t on_input(void *opaque, const uint8_t *bytes, size_t len)
+{
+	struct machine *machine = opaque;
+
+	return serial_input(machine->serial, bytes, len);
+}
+
+static void on_serial_room(void *opaque, int fd)
+{
+	struct machine *machine = opaque;
+	uint64_t count;
+
+	if (read(fd, &count, sizeof(count)) == sizeof(count) && machine->terminal)
+		terminal_resume_input(machine->terminal);
+}
+
+static void on_rtc_timer(void *opaque, int fd)
+{
+	struct machine *machine = opaque;
+
+	(void)fd;
+	rtc_timer(machine->rtc);
+}
+
+struct vcpu_listener machine_vcpu_listener(struct machine *machine)
+{
+	return (struct vcpu_listener){.opaque = machine, .triple_fault = on_triple_fault,
+				      .failed = on_cpu_failed, .window_fault = on_window_fault};
+}
+
+struct terminal_listener machine_terminal_listener(struct machine *machine)
+{
+	return (struct terminal_listener){.opaque = machine, .input = on_input, .quit = on_quit};
+}
+
+/* The main thread blocks these since the start of the program (vmm/main.c). */
+static int open_signals(void)
+{
+	sigset_t signals;
+	int fd;
+
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGTERM);
+	sigaddset(&signals, SIGINT);
+	sigaddset(&signals, SIGHUP);
+	sigaddset(&signals, SIGQUIT);
+	fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
+	return fd < 0 ? -errno : fd;
+}
+
+int machine_watch(struct machine *m)
+{
+	const struct shutdown_listener listener = {
+		.opaque = m, .press_button = on_shutdown, .end = on_ended};
+	int error;
+
+	m->signal_fd = open_signals();
+	if (m->signal_fd < 0)
+		return m->signal_fd;
+	m->shutdown = shutdown_create(m->loop, m->options->shutdown_timeout_s * 1000, &listener);
+	if (!m->shutdown)
+		return -ENOMEM;
+
+	const struct {
+		int fd;
+		loop_handler ready;
+	} sources[] = {
+		{m->signal_fd, on_signal},
+		{m->reset_fd, on_reset},
+		{rtc_timer_fd(m->rtc), on_rtc_timer},
+		{serial_room_fd(m->serial), on_serial_room},
+		{pvpanic_fd(m->pvpanic), on_panic},
+	};
+
+	error = 0;
+	for (size_t i = 0; !error && i < ARRAY_SIZE(sources); i++)
+		error = loop_add(m->loop, sources[i].fd, sources[i].ready, m);
+	return error;
+}

@@ -1,0 +1,62 @@
+#include <stdio.h>
+
+#include "devices/acpi_pm.h"
+#include "devices/pci.h"
+#include "devices/pvpanic.h"
+#include "devices/q35.h"
+#include "devices/virtio_devices.h"
+#include "vfio/vfio.h"
+#include "vmm/base/log.h"
+#include "vmm/boot.h"
+#include "vmm/events.h"
+#include "vmm/firmware.h"
+#include "vmm/irq.h"
+#include "vmm/layout.h"
+#include "vmm/loop.h"
+#include "vmm/machine_internal.h"
+#include "vmm/options.h"
+#include "vmm/slots.h"
+
+int machine_load_guest(struct machine *m, char *why, size_t why_size)
+{
+	const struct firmware_config firmware = {
+		.mem = m->mem, .cpus = m->options->cpus, .mmio64 = machine_mmio64_window(m),
+		.slots = m->slots};
+	struct boot_entry entry;
+	int error = pci_host_assign(m->pci);
+
+	if (error) {
+		snprintf(why, why_size, "the devices' memory does not fit the guest's address "
+					"space");
+		return error;
+	}
+	error = firmware_write(&firmware, why, why_size);
+	if (!error)
+		error = boot_load(m->boot, m->mem, ACPI_TABLES_START, &entry, why, why_size);
+	return error ? error : vcpus_reset(m->vcpus, &entry);
+}
+
+void machine_reset(struct machine *m)
+{
+	char why[WHY_SIZE] = "the CPUs refuse their reset state";
+	struct vfio_slot *slot;
+
+	events_emit(&(struct event){.event = "reset", .cause = m->reset_by_api ? "api" : "guest"});
+	m->reset_by_api = false;
+	/* First: an interrupt that a device raises from its reset on must not be forgotten. */
+	irq_chip_reset(m->irq);
+	for (unsigned int i = 0; (slot = slots_get(m->slots, i)); i++)
+		vfio_slot_reset(slot);
+	virtio_devices_reset(m->virtio);
+	q35_reset(m->q35);
+	pvpanic_reset(m->pvpanic);
+	acpi_pm_reset(m->pm);
+	serial_reset(m->serial);
+	rtc_reset(m->rtc);
+	if (machine_load_guest(m, why, sizeof(why))) {
+		log_err("reboot: %s", why);
+		loop_stop(m->loop, EXIT_FAILED);
+		return;
+	}
+	vcpus_resume(m->vcpus);
+}
