@@ -69,8 +69,9 @@ int machine_create_api(struct machine *m, char *why, size_t why_size)
 {
 	const struct api_machine machine = {
 		.opaque = m, .options = m->options, .slot = on_slot_asked,
-		.power_button = on_power_button, .reboot = on_reboot_asked, .shutdown = on_shutdown_asked,
-		.add_device = on_add_device, .remove_device = on_remove_device};
+		.power_button = on_power_button, .reboot = on_reboot_asked,
+		.shutdown = on_shutdown_asked, .add_device = on_add_device,
+		.remove_device = on_remove_device};
 
 	m->notify = notify_create(m->loop);
 	if (!m->options->api)

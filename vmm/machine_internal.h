@@ -1,7 +1,7 @@
 /*
- * What the files of the machine share: its parts, and the calls between machine.c (built, run, taken
- * down), machine_requests.c (what the guest and people ask for), machine_reset.c (the state in which
- * a guest begins) and machine_api.c (the control socket). For these four alone.
+ * What the files of the machine share: its parts, and the calls between machine.c (built, run,
+ * taken down), machine_requests.c (what the guest and people ask for), machine_reset.c (the state
+ * in which a guest begins) and machine_api.c (the control socket). For these four alone.
  */
 #ifndef VMM_MACHINE_INTERNAL_H
 #define VMM_MACHINE_INTERNAL_H
@@ -58,7 +58,7 @@ void machine_end(struct machine *machine, const char *cause, int status);
 /* Resets the guest in place soon, or ends it with --no-reboot. */
 void machine_ask_reset(struct machine *machine);
 
-/* Callbacks with the machine as `opaque`: of the ACPI and i8042 registers, and of the debug exit. */
+/* Callbacks, the machine is `opaque`: of the ACPI and i8042 registers, and of the debug exit. */
 void machine_on_request(void *opaque, enum machine_request request);
 void machine_on_debug_exit(void *opaque, int status);
 
