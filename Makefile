@@ -17,9 +17,9 @@ WARNINGS_PURE := -Wconversion
 WARNINGS_CLANG := -Wcomma
 # musl-gcc does not look where the kernel's headers are.
 KERNEL_HEADERS := -idirafter /usr/include -idirafter /usr/include/x86_64-linux-gnu
-# Debian's static library, which was built for another libc, needs nothing of it but memchr() and
+# Debian's static libraries, which were built for another libc, need nothing of it but memchr() and
 # the like; the folder, which also has that libc's libraries, is no search path.
-LIBFDT := /usr/lib/x86_64-linux-gnu/libfdt.a
+LIBRARIES := $(addprefix /usr/lib/x86_64-linux-gnu/,libfdt.a liburing.a)
 CPPFLAGS_OWN := -D_GNU_SOURCE -DMINIVMM_VERSION='"$(VERSION)"' -I.
 CFLAGS ?= -Oz -g
 CFLAGS_OWN := -std=c11 $(WARNINGS) -fno-common -ffunction-sections -fdata-sections -MMD -MP
@@ -74,7 +74,7 @@ help:
 minivmm $(BUILD)/clang/minivmm: scripts/product.ld
 minivmm: $(OBJECTS)
 	$(say) "CC $@"
-	$(Q)$(CC_MUSL) $(CFLAGS) $(LDFLAGS_OWN) -o $@ $(filter %.o,$^) $(LIBFDT) -lpthread
+	$(Q)$(CC_MUSL) $(CFLAGS) $(LDFLAGS_OWN) -o $@ $(filter %.o,$^) $(LIBRARIES) -lpthread
 
 # A fresh machine gets its packages before the first compiler call.
 PACKAGES_BUILD := $(BUILD)/.packages-build
@@ -104,7 +104,7 @@ $(BUILD)/clang/%.o: %.c Makefile | $(PACKAGES_TEST)
 		-c -o $@ $<
 $(BUILD)/clang/minivmm: $(CLANG_OBJECTS) | $(PACKAGES_BUILD)
 	$(say) "CC $@"
-	$(Q)$(CC_MUSL) $(CFLAGS) $(LDFLAGS_OWN) -o $@ $(filter %.o,$^) $(LIBFDT) -lpthread
+	$(Q)$(CC_MUSL) $(CFLAGS) $(LDFLAGS_OWN) -o $@ $(filter %.o,$^) $(LIBRARIES) -lpthread
 
 $(BUILD)/san/%.o: %.c Makefile | $(PACKAGES_TEST) $(PACKAGES_BUILD)
 	@mkdir -p $(@D)
@@ -116,7 +116,7 @@ $(BUILD)/san/product.a: $(TEST_OBJECTS)
 $(TESTS): $(BUILD)/tests/%: $(BUILD)/san/tests/%.o $(BUILD)/san/product.a
 	@mkdir -p $(@D)
 	$(say) "TEST $@"
-	$(Q)$(CC_TEST) $(SANITIZE) -o $@ $^ -lcmocka $(LIBFDT) -lpthread
+	$(Q)$(CC_TEST) $(SANITIZE) -o $@ $^ -lcmocka $(LIBRARIES) -lpthread
 
 unit-tests: $(TESTS)
 
@@ -124,7 +124,7 @@ unit-tests: $(TESTS)
 SAN_OBJECTS := $(SOURCES:%.c=$(BUILD)/san/%.o)
 $(BUILD)/san/minivmm: $(SAN_OBJECTS)
 	$(say) "TEST $@"
-	$(Q)$(CC_TEST) $(SANITIZE) -o $@ $^ $(LIBFDT) -lpthread
+	$(Q)$(CC_TEST) $(SANITIZE) -o $@ $^ $(LIBRARIES) -lpthread
 
 include packaging/install.mk guest-tests/bare/bare.mk
 include guest-tests/model-gpu/model-gpu.mk tests/fuzz/fuzz.mk guest-tests/soak/soak.mk
