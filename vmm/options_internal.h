@@ -20,6 +20,7 @@ struct why {
 enum option_kind {
 	OPTION_FLAG,  /* a bool; alone, or with =on or =off */
 	OPTION_TEXT,  /* a text, as it is; an empty one is none */
+	OPTION_PATH,  /* likewise; an empty one is no path, and takes a config's away */
 	OPTION_VALUE, /* has functions of its own */
 	OPTION_LIST,  /* likewise, and can be repeated */
 	/* These say what to do, not with what machine: they are looked at before the others, and no

@@ -215,8 +215,17 @@ static bool get_net(const struct options *options, unsigned int index, struct te
 	return true;
 }
 
+/* An empty path is a variable of a script that is not set, say. */
+static int refuse_empty(const char *what, struct why why)
+{
+	snprintf(why.text, why.size, "%s \"\": a path cannot be empty", what);
+	return -EINVAL;
+}
+
 int options_set_kernel(struct options *options, const char *path, struct why why)
 {
+	if (!*path)
+		return refuse_empty("kernel", why);
 	if (options->kernel && !options->inherited.kernel) {
 		snprintf(why.text, why.size,
 			 "two guests: '%s' and '%s'; give one, as --kernel or alone",
@@ -230,6 +239,8 @@ int options_set_kernel(struct options *options, const char *path, struct why why
 
 static int set_config(struct options *options, const char *path, struct why why)
 {
+	if (!*path)
+		return refuse_empty("--config", why);
 	if (options->config) {
 		snprintf(why.text, why.size, "two configs: '%s' and '%s'; one can /include/ the "
 			 "other", options->config, path);
@@ -259,14 +270,14 @@ const struct option_spec option_specs[OPTIONS_MAX + 1] = {
 	{"disk", OPTION_LIST, 0, add_disk, get_disk},
 	{"net", OPTION_LIST, 0, add_net, get_net},
 	{"entropy", OPTION_FLAG, AT(entropy), NULL, NULL},
-	{"kernel", OPTION_TEXT, AT(kernel), options_set_kernel, NULL},
-	{"initrd", OPTION_TEXT, AT(initrd), NULL, NULL},
+	{"kernel", OPTION_PATH, AT(kernel), options_set_kernel, NULL},
+	{"initrd", OPTION_PATH, AT(initrd), NULL, NULL},
 	{"append", OPTION_TEXT, AT(append), NULL, NULL},
 	{"memory", OPTION_VALUE, 0, options_set_memory, options_get_memory},
 	{"cpus", OPTION_VALUE, 0, options_set_cpus, options_get_cpus},
-	{"events", OPTION_TEXT, AT(events), NULL, NULL},
-	{"api", OPTION_TEXT, AT(api), set_api, NULL},
-	{"quirks", OPTION_TEXT, AT(quirks), NULL, NULL},
+	{"events", OPTION_PATH, AT(events), NULL, NULL},
+	{"api", OPTION_PATH, AT(api), set_api, NULL},
+	{"quirks", OPTION_PATH, AT(quirks), NULL, NULL},
 	{"vfio-backend", OPTION_VALUE, 0, set_vfio_backend, get_vfio_backend},
 	{"shutdown-timeout", OPTION_VALUE, 0, set_shutdown_timeout, get_shutdown_timeout},
 	{"on-panic", OPTION_VALUE, 0, set_on_panic, get_on_panic},
@@ -301,16 +312,25 @@ static int set_flag(const struct option_spec *spec, bool *flag, const char *valu
 	return 0;
 }
 
+/* As if it had not been given, so that a config's can be taken away. */
+static int take_away(const struct option_spec *spec, const char **text, struct why why)
+{
+	if (spec->kind == OPTION_PATH && !*text) {
+		snprintf(why.text, why.size, "--%s \"\": a path cannot be empty, and there is none "
+			 "of a --config to take away", spec->name);
+		return -EINVAL;
+	}
+	*text = NULL;
+	return 0;
+}
+
 int option_set(const struct option_spec *spec, struct options *options, const char *value,
 	       struct why why)
 {
 	void *at = (char *)options + spec->off;
 
-	/* As if it had not been given, so that a config's can be taken away. */
-	if (spec->kind == OPTION_TEXT && !*value) {
-		*(const char **)at = NULL;
-		return 0;
-	}
+	if ((spec->kind == OPTION_TEXT || spec->kind == OPTION_PATH) && !*value)
+		return take_away(spec, at, why);
 	if (spec->set)
 		return spec->set(options, value, why);
 	if (option_is_flag(spec))
