@@ -345,7 +345,7 @@ int tool_power_test(int argc, char *argv[])
 	if (request.help)
 		return tool_say(help, strlen(help));
 	if (vfio_slot_parse(request.slot, &config, why, sizeof(why))) {
-		log_err("power-test: %s", why);
+		log_err("power-test: %s: %s", request.slot, why);
 		return TOOL_USAGE;
 	}
 	watch = watch_create();

@@ -24,7 +24,6 @@ struct word {
 /* One key=value, and where to say what is wrong with it. */
 struct pair {
 	struct word key, value;
-	const char *option; /* the whole of it */
 	char *ret_why;
 	size_t why_size;
 };
@@ -56,9 +55,8 @@ static bool is(struct word text, const char *word)
 
 static int refuse_value(const struct pair *pair, const char *takes)
 {
-	snprintf(pair->ret_why, pair->why_size, "--gpu %s: %.*s takes %s, not \"%.*s\"",
-		 pair->option, (int)pair->key.len, pair->key.at, takes, (int)pair->value.len,
-		 pair->value.at);
+	snprintf(pair->ret_why, pair->why_size, "%.*s takes %s, not \"%.*s\"",
+		 (int)pair->key.len, pair->key.at, takes, (int)pair->value.len, pair->value.at);
 	return -EINVAL;
 }
 
@@ -139,8 +137,8 @@ static int set_pair(const struct pair *pair, struct vfio_slot_config *config)
 			return set_number(pair, &numbers[i], config);
 	if (is(pair->key, "x-entry-error"))
 		return set_entry_error(pair, config);
-	snprintf(pair->ret_why, pair->why_size, "--gpu %s: no key \"%.*s\"%s; there are " KEYS,
-		 pair->option, (int)pair->key.len, pair->key.at,
+	snprintf(pair->ret_why, pair->why_size, "no key \"%.*s\"%s; there are " KEYS,
+		 (int)pair->key.len, pair->key.at,
 		 config->socket[0] ? " (a path cannot have a comma)" : "");
 	return -EINVAL;
 }
@@ -158,8 +156,8 @@ static void split(const char *text, size_t len, struct pair *pair)
 
 /* --- which slot --- */
 
-static int parse_bdf(const char *option, struct word text, struct vfio_slot_config *config,
-		     char *ret_why, size_t why_size)
+static int parse_bdf(struct word text, struct vfio_slot_config *config, char *ret_why,
+		     size_t why_size)
 {
 	char bdf[BDF_MAX] = "";
 
@@ -168,14 +166,13 @@ static int parse_bdf(const char *option, struct word text, struct vfio_slot_conf
 	if (host_parse_bdf(bdf, config->bdf))
 		return 0;
 	snprintf(ret_why, why_size,
-		 "--gpu %s: \"%.*s\" is no PCI address; lspci -D prints them, as "
-		 "0000:01:00.0 or short 01:00.0; or give " SOCKET_PREFIX "PATH", option,
-		 (int)text.len, text.at);
+		 "\"%.*s\" is no PCI address; lspci -D prints them, as 0000:01:00.0 or short "
+		 "01:00.0; or give " SOCKET_PREFIX "PATH", (int)text.len, text.at);
 	return -EINVAL;
 }
 
-static int parse_socket(const char *option, struct word text, struct vfio_slot_config *config,
-			char *ret_why, size_t why_size)
+static int parse_socket(struct word text, struct vfio_slot_config *config, char *ret_why,
+			size_t why_size)
 {
 	size_t prefix = strlen(SOCKET_PREFIX);
 	size_t len = text.len - prefix;
@@ -185,8 +182,8 @@ static int parse_socket(const char *option, struct word text, struct vfio_slot_c
 		config->socket[len] = '\0';
 		return 0;
 	}
-	snprintf(ret_why, why_size, "--gpu %s: the path of a socket has 1 to %zu bytes, not %zu",
-		 option, sizeof(config->socket) - 1, len);
+	snprintf(ret_why, why_size, "the path of a socket has 1 to %zu bytes, not %zu",
+		 sizeof(config->socket) - 1, len);
 	return -EINVAL;
 }
 
@@ -201,15 +198,15 @@ int vfio_slot_parse(const char *text, struct vfio_slot_config *ret_config, char 
 		    size_t why_size)
 {
 	struct vfio_slot_config config = {.bdf = ""};
-	struct pair pair = {.option = text, .ret_why = ret_why, .why_size = why_size};
+	struct pair pair = {.ret_why = ret_why, .why_size = why_size};
 	struct word slot = {text, strcspn(text, ",")};
 	size_t len = slot.len;
 	int error;
 
 	for (size_t i = 0; i < ARRAY_SIZE(numbers); i++)
 		store(&config, &numbers[i], numbers[i].preset);
-	error = is_socket(slot) ? parse_socket(text, slot, &config, ret_why, why_size)
-				: parse_bdf(text, slot, &config, ret_why, why_size);
+	error = is_socket(slot) ? parse_socket(slot, &config, ret_why, why_size)
+				: parse_bdf(slot, &config, ret_why, why_size);
 	for (const char *at = text + len; *at && !error; at += len) {
 		at++; /* the comma */
 		len = strcspn(at, ",");

@@ -70,7 +70,8 @@ struct vfio_slot_info {
 };
 
 /*
- * Parses "BDF[,key=value]...". On failure a sentence for the user in `ret_why`, returns -EINVAL.
+ * Parses "BDF[,key=value]...". On failure a sentence for the user in `ret_why`, which does not say
+ * where `text` is from, returns -EINVAL.
  */
 int vfio_slot_parse(const char *text, struct vfio_slot_config *ret_config, char *ret_why,
 		    size_t why_size);

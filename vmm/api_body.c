@@ -9,6 +9,7 @@
 
 #define TOKENS_MAX 32U
 #define TEXT_SIZE 512U /* of a value of --gpu */
+#define WHY_SIZE 512U
 
 /* Where the sentence goes. */
 struct why {
@@ -54,6 +55,17 @@ static int get_text(const struct json_doc *doc, const char *name, char *ret_text
 	return 0;
 }
 
+/* `slot` as for --gpu; `name` and `value` are what the client sent of it. */
+static int parse_slot(const char *slot, const char *name, const char *value,
+		      struct vfio_slot_config *ret_config, struct why why)
+{
+	char sentence[WHY_SIZE];
+
+	if (!vfio_slot_parse(slot, ret_config, sentence, sizeof(sentence)))
+		return 0;
+	return refuse(why, "%s %s: %s", name, value, sentence);
+}
+
 /* The device at a path of sysfs; a slash at its end does no harm. */
 static int parse_path(char *path, struct vfio_slot_config *ret_config, struct why why)
 {
@@ -66,7 +78,7 @@ static int parse_path(char *path, struct vfio_slot_config *ret_config, struct wh
 	if (!name || strcspn(name, ",") != strlen(name) || !strncmp(name + 1, "vfio-user:", 10))
 		return refuse(why, "path %s is not that of a PCI device; for example "
 			      "/sys/bus/pci/devices/0000:01:00.0", path);
-	return vfio_slot_parse(name + 1, ret_config, why.text, why.size);
+	return parse_slot(name + 1, "path", path, ret_config, why);
 }
 
 int api_body_add(const char *body, size_t len, struct vfio_slot_config *ret_config,
@@ -89,7 +101,7 @@ int api_body_add(const char *body, size_t len, struct vfio_slot_config *ret_conf
 	if (!path[0] == !gpu[0])
 		return refuse(why, "the body has to have either path or gpu");
 	return path[0] ? parse_path(path, ret_config, why)
-		       : vfio_slot_parse(gpu, ret_config, ret_why, why_size);
+		       : parse_slot(gpu, "gpu", gpu, ret_config, why);
 }
 
 int api_body_remove(const char *body, size_t len, char ret_id[API_ID_SIZE], char *ret_why,

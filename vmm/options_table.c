@@ -13,6 +13,8 @@
 #include "vmm/shutdown.h"
 #include "vmm/unix_socket.h"
 
+#define WHY_SIZE 512U
+
 static const char *const panic_actions[] = {
 	[PANIC_IGNORE] = "ignore",
 	[PANIC_EXIT] = "exit",
@@ -91,10 +93,13 @@ static int add_slot(struct options *options, const char *text, struct why why)
 {
 	struct vfio_slot_config slot;
 	unsigned int i = 0;
-	int error = vfio_slot_parse(text, &slot, why.text, why.size);
+	char sentence[WHY_SIZE];
+	int error = vfio_slot_parse(text, &slot, sentence, sizeof(sentence));
 
-	if (error)
+	if (error) {
+		snprintf(why.text, why.size, "--gpu %s: %s", text, sentence);
 		return error;
+	}
 	while (i < options->slots && !vfio_slot_config_is_same(&options->slot[i], &slot))
 		i++;
 	if (i == SLOT_MAX) {
