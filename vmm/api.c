@@ -32,6 +32,7 @@ struct api {
 	struct api_machine machine;
 	struct unix_socket socket;
 	struct http_server *server;
+	bool stopped;
 	int events_fd;
 	struct api_slots slots; /* copies for one answer; room for SLOT_MAX */
 	struct adding adding[SLOT_MAX];
@@ -292,6 +293,12 @@ static void on_request(void *opaque, uint64_t exchange, const struct http_reques
 	}
 }
 
+static const char *sentence_of_503(const struct api *api)
+{
+	return api->stopped ? "the machine ends; this is not done any more"
+			    : "all connections are in use; try again";
+}
+
 static void on_refusal(void *opaque, unsigned int status, struct http_answer *ret_answer)
 {
 	static const struct {
@@ -306,12 +313,10 @@ static void on_refusal(void *opaque, unsigned int status, struct http_answer *re
 		{417, "nothing but 100-continue can be expected"},
 		{431, "the request line and fields have more than 8 KiB"},
 		{501, "this method or transfer coding is not known"},
-		{503, "all connections are in use; try again"},
 		{505, "only HTTP/1.1 and HTTP/1.0 are spoken here"},
 	};
-	const char *sentence = "refused";
+	const char *sentence = status == 503 ? sentence_of_503(opaque) : "refused";
 
-	(void)opaque;
 	for (size_t i = 0; i < ARRAY_SIZE(sentences); i++)
 		if (sentences[i].status == status)
 			sentence = sentences[i].sentence;
@@ -376,6 +381,7 @@ void api_stop(struct api *api)
 {
 	if (!api)
 		return;
+	api->stopped = true;
 	http_server_stop(api->server);
 	unix_socket_close(&api->socket);
 }

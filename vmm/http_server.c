@@ -276,8 +276,11 @@ void http_server_stop(struct http_server *server)
 	for (unsigned int i = 0; i < HTTP_CONNECTIONS_MAX; i++) {
 		struct http_connection *connection = &server->connection[i];
 
-		if (connection->state != HTTP_FREE && connection->state != HTTP_STREAMING)
-			end(server, connection);
+		if (connection->state == HTTP_FREE || connection->state == HTTP_STREAMING)
+			continue;
+		if (connection->state == HTTP_WAITING)
+			http_connection_refuse(connection, 503);
+		end(server, connection);
 	}
 	arm_timer(server);
 }

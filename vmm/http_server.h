@@ -54,7 +54,8 @@ void http_server_answer(struct http_server *server, uint64_t exchange, struct ht
 /* There may be news for the streams. */
 void http_server_feed(struct http_server *server);
 
-/* No more connections and requests; streams go on. Before the loop's end is final. */
+/* No more connections and requests; exchanges that wait get a 503, streams go on. Before the loop's
+ * end is final. */
 void http_server_stop(struct http_server *server);
 
 /* Gives the streams what is left and ends them, as far as their readers take it without a wait. */

@@ -497,6 +497,31 @@ static void test_api_adds_devices(void **state)
 	serve(add_devices);
 }
 
+static int waiting;
+
+static void begin_to_add(void)
+{
+	waiting = connect_client();
+	say(waiting, ADD BODY "GET /api/v1/vmm.ping HTTP/1.1\r\n" HOST "\r\n");
+	must(strstr(ask_once("GET / HTTP/1.0\r\n\r\n"), "404 "), "the others wait");
+}
+
+/* The machine ends first: who waits is told so, and nothing that came after is done. */
+static void test_api_answers_who_waits_at_the_end(void **state)
+{
+	const char *text;
+
+	(void)state;
+	serve(begin_to_add);
+	api_stop(fixture.api);
+	fixture.added(fixture.added_opaque, -EINVAL, "the machine ends", NULL, NULL);
+	text = hear(waiting, NULL);
+	assert_non_null(strstr(text, "HTTP/1.1 503 Service Unavailable\r\n"));
+	assert_non_null(strstr(text, "\r\n\r\n[\"the machine ends; this is not done any more\"]"));
+	assert_null(strstr(text, "200 OK"));
+	close(waiting);
+}
+
 static void ask_for_devices(void)
 {
 	static const struct {
@@ -667,6 +692,7 @@ int main(void)
 		CASE(bounds_connections),
 		CASE(takes_places_of_the_gone),
 		CASE(adds_devices),
+		CASE(answers_who_waits_at_the_end),
 		CASE(refuses_devices),
 		CASE(streams_events),
 		CASE(waits_for_no_reader),
