@@ -1,6 +1,7 @@
 #include "vmm/http_connection.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -37,6 +38,9 @@ unsigned int http_connection_wants(const struct http_connection *connection)
 	unsigned int wanted = connection->out.len ? LOOP_WRITE : 0;
 
 	if (connection->state == HTTP_WAITING)
+		return wanted;
+	/* Its end can be read again and again. */
+	if (connection->said_all)
 		return wanted;
 	/* One request at a time: the next ones wait in the socket. */
 	if (connection->state != HTTP_READING || !wanted)
@@ -127,13 +131,25 @@ bool http_connection_refuse(struct http_connection *connection, unsigned int sta
 
 /* --- reading --- */
 
-/* What the client sends and nobody wants. False: it sends no more. */
+/* Both directions have ended: it does not read any more, either. */
+static bool is_gone(const struct http_connection *connection)
+{
+	struct pollfd poll_fd = {.fd = connection->fd};
+
+	return poll(&poll_fd, 1, 0) > 0;
+}
+
+/* What the client sends and nobody wants. False: nothing of it is awaited any more. */
 static bool drop_input(struct http_connection *connection)
 {
 	char bytes[1024];
 	ssize_t len = recv(connection->fd, bytes, sizeof(bytes), 0);
 
-	return len > 0 || (len < 0 && (errno == EAGAIN || errno == EINTR));
+	if (len)
+		return len > 0 || errno == EAGAIN || errno == EINTR;
+	/* Whoever only reads may have closed the direction that it does not need. */
+	connection->said_all = true;
+	return connection->state == HTTP_STREAMING && !is_gone(connection);
 }
 
 /* False: the client has ended, or is gone. */

@@ -33,6 +33,7 @@ struct http_connection {
 	struct text out;        /* of which `sent` bytes are gone */
 	size_t sent;
 	bool last;              /* linger once `out` is gone */
+	bool said_all;          /* the client will send no more */
 	struct http_stream stream;
 	bool is_chunked;        /* how `stream` is sent */
 	uint64_t since;         /* clock when it last did something */

@@ -610,6 +610,61 @@ static void test_api_streams_events(void **state)
 	serve(follow);
 }
 
+/* A reader that has closed its own direction, before or after the stream began, still reads. */
+static void follow_in_silence(void)
+{
+	int late = connect_client(), early = connect_client();
+
+	say(late, "GET /api/v1/events HTTP/1.1\r\n" HOST "\r\n");
+	hear(late, "\r\n\r\n");
+	shutdown(late, SHUT_WR);
+	say(early, "GET /api/v1/events HTTP/1.1\r\n" HOST "\r\n");
+	shutdown(early, SHUT_WR);
+	hear(early, "\r\n\r\n");
+	must(strstr(ask_once("GET / HTTP/1.0\r\n\r\n"), "404 "), "the others wait");
+	emit(1, "first");
+	must(strstr(hear(late, "first\"}\n"), "first"), "ended late");
+	must(strstr(hear(early, "first\"}\n"), "first"), "ended early");
+	emit(1, "second");
+	must(strstr(hear(early, "second\"}\n"), "second"), "no second line");
+	close(late);
+	close(early);
+}
+
+static void test_api_streams_to_who_says_no_more(void **state)
+{
+	(void)state;
+	serve(follow_in_silence);
+}
+
+/* Their places are free once they are gone, though they had ended their own direction before. */
+static void go_in_silence(void)
+{
+	int fd[HTTP_CONNECTIONS_MAX], newcomer;
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(fd); i++) {
+		fd[i] = connect_client();
+		say(fd[i], "GET /api/v1/events HTTP/1.1\r\n" HOST "\r\n");
+		shutdown(fd[i], SHUT_WR);
+		hear(fd[i], "chunked");
+	}
+	must(strstr(ask_once("GET / HTTP/1.1\r\n" HOST "\r\n"), "503 "), "no 503");
+	hold_loop();
+	newcomer = connect_client();
+	say(newcomer, "GET / HTTP/1.0\r\n\r\n");
+	for (unsigned int i = 0; i < ARRAY_SIZE(fd); i++)
+		close(fd[i]);
+	release_loop();
+	must(strstr(hear(newcomer, NULL), "404 "), "no place though all are gone");
+	close(newcomer);
+}
+
+static void test_api_takes_places_of_the_silent(void **state)
+{
+	(void)state;
+	serve(go_in_silence);
+}
+
 /* A reader that does not read: others are served, and it is told what it missed. */
 static void fall_behind(void)
 {
@@ -695,6 +750,8 @@ int main(void)
 		CASE(answers_who_waits_at_the_end),
 		CASE(refuses_devices),
 		CASE(streams_events),
+		CASE(streams_to_who_says_no_more),
+		CASE(takes_places_of_the_silent),
 		CASE(waits_for_no_reader),
 		CASE(ends_streams),
 		cmocka_unit_test(test_api_says_what_is_wrong_with_its_path),
