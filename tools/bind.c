@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "tools/pci_class.h"
 #include "tools/tools.h"
@@ -292,13 +293,36 @@ static int unbind_run(struct bind_host *host, const struct request *request)
 
 typedef int (*command_fn)(struct bind_host *host, const struct request *request);
 
+/* Two at a time would take what the other does for what was there before. */
+static int run_alone(struct bind_host *host, const struct request *request, command_fn command)
+{
+	int fd = bind_record_lock(host), status;
+
+	if (fd == -EWOULDBLOCK)
+		log_err("another minivmm bind or unbind is at work, nothing was changed: try again "
+			"when it has ended");
+	else if (fd == -EACCES || fd == -EPERM || fd == -EROFS)
+		log_err("changing drivers needs root, who can write %s: run it with sudo",
+			host->state);
+	else if (fd < 0)
+		log_err("what was bound cannot be remembered in %s: %s", host->state,
+			strerror(-fd));
+	if (fd < 0)
+		return TOOL_FAILED;
+	status = command(host, request);
+	close(fd);
+	return status;
+}
+
 static int run(struct bind_host *host, int argc, char *argv[], const char *help, command_fn command)
 {
 	struct request request;
 
 	if (!parse(argc, argv, &request))
 		return TOOL_USAGE;
-	return request.help ? tool_say(help, strlen(help)) : command(host, &request);
+	if (request.help)
+		return tool_say(help, strlen(help));
+	return request.yes ? run_alone(host, &request, command) : command(host, &request);
 }
 
 int bind_run_on(struct bind_host *host, int argc, char *argv[])

@@ -99,6 +99,12 @@ bool bind_holders(const struct bind_host *host, const char *path, char *ret_text
 
 /* --- bind_record.c --- */
 
+/*
+ * For one command at a time, from before it looks at the host. A descriptor; whoever closes it last
+ * lets the next one in, and a process that still writes to the kernel for it has it, too. Negative
+ * errno; -EWOULDBLOCK: another command is at work.
+ */
+int bind_record_lock(const struct bind_host *host);
 /* 0 or negative errno. */
 int bind_record_keep(const struct bind_host *host, const char *name,
 		     const struct bind_record *record);

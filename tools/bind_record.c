@@ -7,6 +7,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -56,6 +57,25 @@ static int write_file(const char *path, const struct text *text)
 		error = -errno;
 	if (error)
 		unlink(temporary);
+	return error;
+}
+
+/* A file of its own, because the directory could be locked by everybody who may read it. */
+int bind_record_lock(const struct bind_host *host)
+{
+	char path[PATH_MAX];
+	int error = path_of(host, "lock", path) ? make_dirs(host->state) : -ENAMETOOLONG;
+	int fd;
+
+	if (error)
+		return error;
+	fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return -errno;
+	if (!flock(fd, LOCK_EX | LOCK_NB))
+		return fd;
+	error = -errno;
+	close(fd);
 	return error;
 }
 

@@ -719,9 +719,30 @@ static void test_bind_state_cannot_be_written(void **state)
 	add_card(fake);
 	fake_host_file(fake, "run", "not a directory");
 	assert_int_equal(run(fake, bind_run_on, "bind 01:00.0 --yes"), TOOL_FAILED);
-	expect_says("cannot remember in");
+	expect_says("what was bound cannot be remembered in");
 	expect_driver(fake, GPU, "nouveau", "");
 	expect_driver(fake, SOUND, "snd_hda_intel", "");
+}
+
+/* Two commands that change something exclude each other, on whatever slot; looking is free. */
+static void test_bind_one_at_a_time(void **state)
+{
+	struct fake_host *fake = *state;
+	int other;
+
+	add_card(fake);
+	other = bind_record_lock(&fake->host);
+	assert_true(other >= 0);
+	assert_int_equal(run(fake, bind_run_on, "bind 01:00.0 --yes"), TOOL_FAILED);
+	expect_says("another minivmm bind or unbind is at work, nothing was changed");
+	assert_int_equal(run(fake, unbind_run_on, "unbind 01:00.0 --yes"), TOOL_FAILED);
+	expect_says("another minivmm bind or unbind is at work, nothing was changed");
+	assert_int_equal(fake->writes, 0);
+	assert_int_equal(run(fake, bind_run_on, "bind 01:00.0"), TOOL_OK);
+	close(other);
+	assert_int_equal(run(fake, bind_run_on, "bind 01:00.0 --yes"), TOOL_OK);
+	assert_int_equal(run(fake, unbind_run_on, "unbind 01:00.0 --yes"), TOOL_OK);
+	expect_as_before(fake);
 }
 
 static void test_pci_class_names(void **state)
@@ -766,6 +787,7 @@ int main(void)
 		BIND_TEST(test_unbind_in_use_by_node),
 		BIND_TEST(test_unbind_hostile_record),
 		BIND_TEST(test_bind_state_cannot_be_written),
+		BIND_TEST(test_bind_one_at_a_time),
 		cmocka_unit_test(test_pci_class_names),
 	};
 
