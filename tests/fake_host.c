@@ -144,6 +144,11 @@ void fake_host_add(struct fake_host *fake, const struct fake_device *device)
 	make_link(fake, path, "%s/iommu_group", dir);
 }
 
+void fake_host_take_driver(struct fake_host *fake, const char *name)
+{
+	bind_to(fake, name, NULL);
+}
+
 void fake_host_child(struct fake_host *fake, const char *function, const char *class,
 		     const char *name, char ret_dir[256])
 {

@@ -50,6 +50,9 @@ int fake_host_teardown(void **state);
 
 void fake_host_add(struct fake_host *fake, const struct fake_device *device);
 
+/* Somebody has taken its driver from a function. */
+void fake_host_take_driver(struct fake_host *fake, const char *name);
+
 /* A file or directory below the root, with those above it. */
 void fake_host_file(struct fake_host *fake, const char *path, const char *text);
 void fake_host_dir(struct fake_host *fake, const char *path);

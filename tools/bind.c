@@ -234,7 +234,7 @@ static bool may_go_back(const struct bind_host *host, const struct bind_function
 			const struct request *request)
 {
 	struct bind_record record;
-	bool known = bind_record_find(host, fn->name, &record);
+	bool known = bind_record_find(host, fn, &record);
 
 	if (strcmp(fn->driver, BIND_DRIVER) && !(known && is_left_over(fn, &record)))
 		return false;
@@ -246,9 +246,9 @@ static void show_way_back(const struct bind_host *host, const struct bind_functi
 	struct bind_record record;
 	char what[120];
 
-	if (!bind_record_find(host, fn->name, &record))
+	if (!bind_record_find(host, fn, &record))
 		snprintf(what, sizeof(what), "will go to the driver that the kernel finds (nothing "
-			 "is remembered)");
+			 "is remembered of this card)");
 	else if (record.driver[0])
 		snprintf(what, sizeof(what), "will go back to %s", record.driver);
 	else

@@ -46,8 +46,9 @@ struct bind_host {
 
 extern const struct bind_ops bind_kernel_ops;
 
-/* What is remembered of a function from before it was bound. */
+/* What is remembered of a function from before it was bound, and of which card it was. */
 struct bind_record {
+	uint16_t vendor, device;
 	char driver[32], override[32]; /* "": none */
 };
 
@@ -105,11 +106,11 @@ bool bind_holders(const struct bind_host *host, const char *path, char *ret_text
  * errno; -EWOULDBLOCK: another command is at work.
  */
 int bind_record_lock(const struct bind_host *host);
-/* 0 or negative errno. */
+/* `record` is of function `name`. 0 or negative errno. */
 int bind_record_keep(const struct bind_host *host, const char *name,
 		     const struct bind_record *record);
-/* False: there is none, or it is no record. */
-bool bind_record_find(const struct bind_host *host, const char *name,
+/* False: there is none, it is no record, or it is of another card than the one that is there. */
+bool bind_record_find(const struct bind_host *host, const struct bind_function *fn,
 		      struct bind_record *ret_record);
 void bind_record_drop(const struct bind_host *host, const char *name);
 

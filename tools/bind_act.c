@@ -263,7 +263,7 @@ int bind_give_back(struct bind_host *host, struct bind_function *const fn[], uns
 		return error;
 	for (unsigned int i = 0; i < count; i++) {
 		struct bind_record record;
-		bool known = bind_record_find(host, fn[i]->name, &record);
+		bool known = bind_record_find(host, fn[i], &record);
 		char why[BIND_WHY_MAX];
 		int r = restore(host, fn[i]->name, known ? &record : NULL, why, sizeof(why));
 
@@ -331,8 +331,9 @@ static void find_before(const struct bind_host *host, struct bind_function *fn)
 	struct bind_record *before = &fn->before;
 
 	if ((!fn->driver[0] || !strcmp(fn->override, BIND_DRIVER)) &&
-	    bind_record_find(host, fn->name, before))
+	    bind_record_find(host, fn, before))
 		return;
+	*before = (struct bind_record){.vendor = fn->vendor, .device = fn->device};
 	snprintf(before->driver, sizeof(before->driver), "%s", fn->driver);
 	snprintf(before->override, sizeof(before->override), "%s", fn->override);
 }

@@ -16,7 +16,7 @@
 #include "vmm/base/json_read.h"
 
 #define FILE_MAX 512
-#define VALUES_MAX 8
+#define VALUES_MAX 16
 
 static bool path_of(const struct bind_host *host, const char *name, char ret_path[PATH_MAX])
 {
@@ -90,6 +90,8 @@ int bind_record_keep(const struct bind_host *host, const char *name,
 	json_begin_object(&json, NULL);
 	json_string(&json, "driver", record->driver);
 	json_string(&json, "override", record->override);
+	json_number(&json, "vendor", record->vendor);
+	json_number(&json, "device", record->device);
 	json_end_object(&json);
 	text_add(&text, "\n");
 	if (!error)
@@ -109,17 +111,27 @@ static bool get_name(const struct json_doc *doc, const char *key, char *ret_name
 	return ret_name[0] != '.';
 }
 
-bool bind_record_find(const struct bind_host *host, const char *name,
+/* A slot may have another card since: one that was plugged in while the host ran. */
+static bool is_of(const struct json_doc *doc, const struct bind_function *fn)
+{
+	uint64_t vendor, device;
+
+	return json_get_number(doc, json_member(doc, 0, "vendor"), UINT32_MAX, &vendor) &&
+	       json_get_number(doc, json_member(doc, 0, "device"), UINT32_MAX, &device) &&
+	       vendor == fn->vendor && device == fn->device;
+}
+
+bool bind_record_find(const struct bind_host *host, const struct bind_function *fn,
 		      struct bind_record *ret_record)
 {
 	char path[PATH_MAX], bytes[FILE_MAX];
 	jsmntok_t tokens[VALUES_MAX];
-	struct bind_record record;
+	struct bind_record record = {.vendor = fn->vendor, .device = fn->device};
 	struct json_doc doc;
 	ssize_t len;
 	int fd;
 
-	if (!path_of(host, name, path))
+	if (!path_of(host, fn->name, path))
 		return false;
 	fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0)
@@ -128,7 +140,7 @@ bool bind_record_find(const struct bind_host *host, const char *name,
 	close(fd);
 	if (len < 0 || len == (ssize_t)sizeof(bytes) ||
 	    json_parse(bytes, (size_t)len, tokens, VALUES_MAX, &doc) ||
-	    !get_name(&doc, "driver", record.driver, sizeof(record.driver)) ||
+	    !is_of(&doc, fn) || !get_name(&doc, "driver", record.driver, sizeof(record.driver)) ||
 	    !get_name(&doc, "override", record.override, sizeof(record.override)))
 		return false;
 	*ret_record = record;

@@ -249,7 +249,8 @@ static void test_bind_rollback_fails(void **state)
 	expect_as_before(fake);
 }
 
-#define REMEMBERED "{\"driver\":\"nouveau\",\"override\":\"\"}\n"
+#define OF_CARD ",\"vendor\":4318,\"device\":9860}\n" /* 10de:2684, as fake_host_add() makes them */
+#define REMEMBERED "{\"driver\":\"nouveau\",\"override\":\"\"" OF_CARD
 
 /* Ended by a signal before, or after, the driver had gone: what is remembered is from before that.
  * `driver` is what it had left the function with. */
@@ -295,7 +296,7 @@ static void test_bind_old_record(void **state)
 	struct fake_host *fake = *state;
 
 	add_card(fake);
-	fake_host_file(fake, "run/bind/" GPU, "{\"driver\":\"nvidia\",\"override\":\"\"}\n");
+	fake_host_file(fake, "run/bind/" GPU, "{\"driver\":\"nvidia\",\"override\":\"\"" OF_CARD);
 	assert_int_equal(run(fake, unbind_run_on, "unbind 01:00.0 --yes"), TOOL_OK);
 	expect_says("nothing of slot 0000:01:00 is bound to vfio-pci");
 	assert_int_equal(fake->writes, 0);
@@ -615,7 +616,8 @@ static void test_unbind_nothing_remembered(void **state)
 
 	fake_host_add(fake, &bound);
 	assert_int_equal(run(fake, unbind_run_on, "unbind 01:00.0"), TOOL_OK);
-	expect_says("will go to the driver that the kernel finds (nothing is remembered)");
+	expect_says("will go to the driver that the kernel finds (nothing is "
+		    "remembered of this card)");
 	assert_int_equal(run(fake, unbind_run_on, "unbind 01:00.0 --yes"), TOOL_OK);
 	expect_driver(fake, GPU, "nouveau", "");
 }
@@ -689,13 +691,16 @@ static void test_unbind_in_use_by_node(void **state)
 static void test_unbind_hostile_record(void **state)
 {
 	static const char *const records[] = {
-		"", "[]", "{}", "{\"driver\":\"nouveau\"}",
-		"{\"driver\":\"../../x\",\"override\":\"\"}",
-		"{\"driver\":\"..\",\"override\":\"\"}",
-		"{\"driver\":\"nouveau\",\"override\":\"a\\nb\"}",
+		"", "[]", "{}", "{\"driver\":\"nvidia\"" OF_CARD,
+		"{\"driver\":\"../../x\",\"override\":\"\"" OF_CARD,
+		"{\"driver\":\"..\",\"override\":\"\"" OF_CARD,
+		"{\"driver\":\"nvidia\",\"override\":\"a\\nb\"" OF_CARD,
 		"{\"driver\":\"a name that is longer than any that a driver may have\","
-		"\"override\":\"\"}",
-		"{\"driver\":7,\"override\":\"\"}",
+		"\"override\":\"\"" OF_CARD,
+		"{\"driver\":7,\"override\":\"\"" OF_CARD,
+		"{\"driver\":\"nvidia\",\"override\":\"\"}",
+		"{\"driver\":\"nvidia\",\"override\":\"\",\"vendor\":\"4318\",\"device\":9860}",
+		"{\"driver\":\"nvidia\",\"override\":\"\",\"vendor\":69854,\"device\":9860}",
 	};
 	static const struct fake_device bound = {GPU, BIND_DRIVER, 7, 0x030000, "nouveau",
 						 BIND_DRIVER};
@@ -710,6 +715,33 @@ static void test_unbind_hostile_record(void **state)
 		assert_int_equal(run(fake, unbind_run_on, "unbind 01:00.0 --yes"), TOOL_OK);
 		expect_driver(fake, GPU, "nouveau", "");
 	}
+}
+
+/* Another card is in the slot: what the last one was bound to is nothing to it. */
+static void test_unbind_exchanged_card(void **state)
+{
+	struct fake_host *fake = *state;
+
+	add_card(fake);
+	assert_int_equal(run(fake, bind_run_on, "bind 01:00.0 --yes"), TOOL_OK);
+	fake_host_file(fake, "sys/devices/pci0000:00/" GPU "/device", "0x2204\n");
+	fake_host_file(fake, "own/" GPU, "nvidia");
+	assert_int_equal(run(fake, unbind_run_on, "unbind 01:00.0"), TOOL_OK);
+	expect_says("10de:2204, driver vfio-pci: will go to the driver that the kernel finds "
+		    "(nothing is remembered of this card)");
+	assert_int_equal(run(fake, unbind_run_on, "unbind 01:00.0 --yes"), TOOL_OK);
+	expect_driver(fake, GPU, "nvidia", "");
+	expect_driver(fake, SOUND, "snd_hda_intel", "");
+	assert_false(fake_host_exists(fake, "run/bind/" GPU));
+
+	/* without a driver, but not because of an unfinished bind of this card */
+	fake_host_file(fake, "run/bind/" GPU, REMEMBERED);
+	fake_host_take_driver(fake, GPU);
+	assert_int_equal(run(fake, unbind_run_on, "unbind 01:00.0 --yes"), TOOL_OK);
+	expect_says("nothing of slot 0000:01:00 is bound to vfio-pci");
+	assert_int_equal(run(fake, bind_run_on, "bind 01:00.0 --yes"), TOOL_OK);
+	assert_int_equal(run(fake, unbind_run_on, "unbind 01:00.0 --yes"), TOOL_OK);
+	expect_driver(fake, GPU, "", "");
 }
 
 static void test_bind_state_cannot_be_written(void **state)
@@ -786,6 +818,7 @@ int main(void)
 		BIND_TEST(test_unbind_in_use),
 		BIND_TEST(test_unbind_in_use_by_node),
 		BIND_TEST(test_unbind_hostile_record),
+		BIND_TEST(test_unbind_exchanged_card),
 		BIND_TEST(test_bind_state_cannot_be_written),
 		BIND_TEST(test_bind_one_at_a_time),
 		cmocka_unit_test(test_pci_class_names),
