@@ -133,6 +133,10 @@ void fake_host_add(struct fake_host *fake, const struct fake_device *device)
 	snprintf(path, sizeof(path), "own/%s", device->name);
 	fake_host_file(fake, path, device->own ? device->own :
 		       device->driver && strcmp(device->driver, BIND_DRIVER) ? device->driver : "");
+	if (device->own) {
+		snprintf(path, sizeof(path), "sys/bus/pci/drivers/%s", device->own);
+		fake_host_dir(fake, path);
+	}
 	if (device->driver)
 		bind_to(fake, device->name, device->driver);
 	if (device->group < 0)
@@ -218,6 +222,41 @@ static int write_unbind(struct fake_host *fake, const char *name)
 	return 0;
 }
 
+/* Is the only driver that may bind by its override, or matches by its ids. */
+static bool matches(struct fake_host *fake, const char *name, const char *driver)
+{
+	const char *override = fake_host_override(fake, name);
+	char own[64] = "", dir[PATH_MAX];
+
+	path_of(fake, dir, "own");
+	sysfs_read_line(dir, name, own, sizeof(own));
+	if (override[0])
+		return !strcmp(override, driver);
+	return !strcmp(own, driver) || (fake->by_ids && !strcmp(driver, BIND_DRIVER));
+}
+
+static bool takes(struct fake_host *fake, const char *name, const char *driver)
+{
+	return strcmp(name, strcmp(driver, BIND_DRIVER) ? fake->lost_driver : fake->refused);
+}
+
+static int write_bind(struct fake_host *fake, const char *driver, const char *name)
+{
+	char dir[PATH_MAX];
+
+	path_of(fake, dir, "sys/bus/pci/drivers/%s", driver);
+	if (access(dir, F_OK))
+		return -ENOENT;
+	if (!bind_exists(&fake->host, name) || !matches(fake, name, driver))
+		return -ENODEV;
+	if (fake_host_driver(fake, name)[0])
+		return -EBUSY;
+	if (!takes(fake, name, driver))
+		return -EIO;
+	bind_to(fake, name, driver);
+	return 0;
+}
+
 static int write_probe(struct fake_host *fake, const char *name)
 {
 	const char *override = fake_host_override(fake, name);
@@ -242,13 +281,16 @@ static int fake_write(struct bind_host *host, const char *path, const char *text
 {
 	struct fake_host *fake = fake_of(host);
 	const char *last = strrchr(path, '/') + 1;
-	char name[16] = "";
+	char name[16] = "", driver[32];
 
 	fake->writes++;
 	if (fake->write_error)
 		return fake->write_error;
 	if (!strcmp(last, "drivers_probe"))
 		return write_probe(fake, text);
+	if (!strcmp(last, "bind") && sscanf(path + strlen(fake->sysfs),
+					    "/bus/pci/drivers/%31[^/]", driver) == 1)
+		return write_bind(fake, driver, text);
 	if (sscanf(path + strlen(fake->sysfs), "/bus/pci/devices/%12s", name) != 1 ||
 	    !bind_exists(host, name))
 		return -ENOENT;

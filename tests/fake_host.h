@@ -1,7 +1,8 @@
 /*
  * A host for the tests of bind and unbind: a tree of sysfs and proc in a directory of its own, and
  * behind the writes a driver core that keeps Linux's rules: an override names the only driver that
- * binds, unbinding is undone by nothing but a probe, a device that is gone has no files.
+ * binds, unbinding is undone by nothing but a probe or a driver's own bind, a device that is gone
+ * has no files.
  */
 #ifndef TESTS_FAKE_HOST_H
 #define TESTS_FAKE_HOST_H

@@ -226,7 +226,8 @@ static int bind_run(struct bind_host *host, const struct request *request)
  * where there was one. */
 static bool is_left_over(const struct bind_function *fn, const struct bind_record *record)
 {
-	return (!strcmp(fn->override, BIND_DRIVER) && strcmp(record->override, BIND_DRIVER)) ||
+	return (bind_record_is_ours(record, fn->override) &&
+		strcmp(record->override, fn->override)) ||
 	       (!fn->driver[0] && record->driver[0]);
 }
 

@@ -112,6 +112,8 @@ int bind_record_keep(const struct bind_host *host, const char *name,
 /* False: there is none, it is no record, or it is of another card than the one that is there. */
 bool bind_record_find(const struct bind_host *host, const struct bind_function *fn,
 		      struct bind_record *ret_record);
+/* Is `override` one that bind, or unbind on its way back, sets? */
+bool bind_record_is_ours(const struct bind_record *record, const char *override);
 void bind_record_drop(const struct bind_host *host, const char *name);
 
 /* --- bind_act.c --- */

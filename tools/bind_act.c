@@ -3,8 +3,9 @@
  * and looked at after each.
  *
  * Linux 6.1: driver_override names the only driver that may bind (pci-driver.c,
- * pci_match_device()); an empty line clears it (base/driver.c, driver_set_override()); unbind and
- * drivers_probe return when the driver is gone, or has answered (base/bus.c).
+ * pci_match_device()); an empty line clears it (base/driver.c, driver_set_override()); unbind,
+ * bind and drivers_probe return when the driver is gone, or has answered (base/bus.c). A driver's
+ * own bind asks no other one, and a device that is bound keeps its driver when the override goes.
  */
 #include <errno.h>
 #include <limits.h>
@@ -89,6 +90,20 @@ static int probe(struct bind_host *host, const char *name)
 
 	snprintf(path, sizeof(path), "%s/bus/pci/drivers_probe", host->sysfs);
 	return host->ops->write(host, path, name);
+}
+
+/* To that driver and no other, whoever else's ids name this device, which has none now. What became
+ * of it is for the caller to see. */
+static int bind_to(struct bind_host *host, const char *name, const struct bind_record *record)
+{
+	char path[PATH_MAX];
+	int error = set_override(host, name, record->driver);
+
+	if (error)
+		return error;
+	snprintf(path, sizeof(path), "%s/bus/pci/drivers/%s/bind", host->sysfs, record->driver);
+	host->ops->write(host, path, name);
+	return set_override(host, name, record->override);
 }
 
 /* --- who uses it --- */
@@ -207,8 +222,8 @@ static int check_given_back(struct bind_host *host, const char *name, const char
 			 "or its file new_id names this card: as root, rmmod vfio-pci, or boot "
 			 "without vfio-pci.ids", name);
 	else if (driver[0])
-		snprintf(ret_why, why_size, "%s: the kernel bound it to %s, it had %s before", name,
-			 driver, wanted);
+		snprintf(ret_why, why_size, "%s: it is bound to %s, it had %s before", name, driver,
+			 wanted);
 	else if (wanted[0])
 		snprintf(ret_why, why_size, "%s: its driver %s did not take it; is it loaded? As "
 			 "root: modprobe %s; dmesg may tell more", name, wanted, wanted);
@@ -239,10 +254,10 @@ static int restore(struct bind_host *host, const char *name, const struct bind_r
 	if (record && !record->driver[0]) {
 		say(host, "%s: without a driver, as before", name);
 	} else {
-		error = probe(host, name);
+		error = record ? bind_to(host, name, record) : probe(host, name);
 		if (error)
-			return explain(host, name, "having the kernel find its driver", error,
-				       ret_why, why_size);
+			return explain(host, name, "binding it to its driver", error, ret_why,
+				       why_size);
 		error = check_given_back(host, name, record ? record->driver : "", ret_why,
 					 why_size);
 	}
@@ -330,8 +345,8 @@ static void find_before(const struct bind_host *host, struct bind_function *fn)
 {
 	struct bind_record *before = &fn->before;
 
-	if ((!fn->driver[0] || !strcmp(fn->override, BIND_DRIVER)) &&
-	    bind_record_find(host, fn, before))
+	if (bind_record_find(host, fn, before) &&
+	    (!fn->driver[0] || bind_record_is_ours(before, fn->override)))
 		return;
 	*before = (struct bind_record){.vendor = fn->vendor, .device = fn->device};
 	snprintf(before->driver, sizeof(before->driver), "%s", fn->driver);

@@ -147,6 +147,12 @@ bool bind_record_find(const struct bind_host *host, const struct bind_function *
 	return true;
 }
 
+bool bind_record_is_ours(const struct bind_record *record, const char *override)
+{
+	return !strcmp(override, BIND_DRIVER) ||
+	       (override[0] && !strcmp(override, record->driver));
+}
+
 void bind_record_drop(const struct bind_host *host, const char *name)
 {
 	char path[PATH_MAX];

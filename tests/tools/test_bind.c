@@ -646,6 +646,40 @@ static void test_unbind_bound_by_ids(void **state)
 	expect_says("vfio-pci took it again, because its parameter ids");
 }
 
+/* Its own driver is asked, no other one, though vfio-pci would take it by its ids, too; and one
+ * that had bound it by an override that was gone by then. */
+static void test_unbind_asks_its_own_driver(void **state)
+{
+	struct fake_host *fake = *state;
+
+	add_card(fake);
+	assert_int_equal(run(fake, bind_run_on, "bind 01:00.0 --yes"), TOOL_OK);
+	fake->by_ids = true;
+	fake_host_file(fake, "own/" SOUND, "");
+	assert_int_equal(run(fake, unbind_run_on, "unbind 01:00.0 --yes"), TOOL_OK);
+	expect_as_before(fake);
+}
+
+/* Ended when its driver had it back and the override was still ours. */
+static void test_unbind_was_ended_half_way(void **state)
+{
+	static const struct fake_device left = {GPU, "nouveau", 7, 0x030000, NULL, "nouveau"};
+
+	for (unsigned int i = 0; i < 2; i++) {
+		struct fake_host *fake;
+
+		assert_int_equal(fake_host_teardown(state) | fake_host_setup(state), 0);
+		fake = *state;
+		fake_host_add(fake, &left);
+		fake_host_add(fake, &sound);
+		fake_host_file(fake, "run/bind/" GPU, REMEMBERED);
+		if (i)
+			assert_int_equal(run(fake, bind_run_on, "bind 01:00.0 --yes"), TOOL_OK);
+		assert_int_equal(run(fake, unbind_run_on, "unbind 01:00.0 --yes"), TOOL_OK);
+		expect_as_before(fake);
+	}
+}
+
 static void test_unbind_in_use(void **state)
 {
 	static const struct fake_device bound = {GPU, BIND_DRIVER, 7, 0x030000, "nouveau",
@@ -815,6 +849,8 @@ int main(void)
 		BIND_TEST(test_unbind_nothing_remembered),
 		BIND_TEST(test_unbind_finds_no_driver),
 		BIND_TEST(test_unbind_bound_by_ids),
+		BIND_TEST(test_unbind_asks_its_own_driver),
+		BIND_TEST(test_unbind_was_ended_half_way),
 		BIND_TEST(test_unbind_in_use),
 		BIND_TEST(test_unbind_in_use_by_node),
 		BIND_TEST(test_unbind_hostile_record),
