@@ -305,6 +305,17 @@ static int run_open(struct power_test *test, const struct request *request,
 	return status;
 }
 
+/* Before the card is touched: a test that leaves no verdict is for nothing. */
+static bool can_keep_verdict(const struct vfio_slot_config *config)
+{
+	char why[512];
+
+	if (!vfio_slot_sysfs(config) || !verdict_check(verdict_dir(), why, sizeof(why)))
+		return true;
+	log_err("power-test: %s", why);
+	return false;
+}
+
 static int run_slot(const struct request *request, struct vfio_slot_config *config,
 		    struct watch *watch)
 {
@@ -348,6 +359,8 @@ int tool_power_test(int argc, char *argv[])
 		log_err("power-test: %s: %s", request.slot, why);
 		return TOOL_USAGE;
 	}
+	if (!can_keep_verdict(&config))
+		return TOOL_FAILED;
 	watch = watch_create();
 	status = run_slot(&request, &config, watch);
 	watch_destroy(watch);

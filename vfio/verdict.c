@@ -265,18 +265,27 @@ static int sync_dir(const char *dir)
 	return error;
 }
 
+/* A file of another name in `dir`, for now. A descriptor, or negative errno. */
+static int make_temporary(const char *dir, const char *name, char ret_path[PATH_MAX])
+{
+	int fd;
+
+	if (snprintf(ret_path, PATH_MAX, "%s/.%s.XXXXXX", dir, name) >= PATH_MAX)
+		return -ENAMETOOLONG;
+	fd = mkostemp(ret_path, O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
 static int replace(const char *dir, const char *slot, const struct text *text)
 {
 	char temporary[PATH_MAX], path[PATH_MAX];
 	int fd, error;
 
-	if (snprintf(path, sizeof(path), "%s/%s.json", dir, slot) >= (int)sizeof(path) ||
-	    snprintf(temporary, sizeof(temporary), "%s/.%s.XXXXXX", dir, slot) >=
-	    (int)sizeof(temporary))
+	if (snprintf(path, sizeof(path), "%s/%s.json", dir, slot) >= (int)sizeof(path))
 		return -ENAMETOOLONG;
-	fd = mkostemp(temporary, O_CLOEXEC);
+	fd = make_temporary(dir, slot, temporary);
 	if (fd < 0)
-		return -errno;
+		return fd;
 	error = text_write(fd, text->bytes, text->len);
 	if (!error && (fchmod(fd, 0644) || fsync(fd)))
 		error = -errno;
@@ -288,6 +297,28 @@ static int replace(const char *dir, const char *slot, const struct text *text)
 	return error ? error : sync_dir(dir);
 }
 
+static int explain(const char *dir, int error, char *ret_why, size_t why_size)
+{
+	if (error)
+		snprintf(ret_why, why_size, "the verdict cannot be kept in %s: %s%s", dir,
+			 strerror(-error), error == -EACCES ? " (run it as root, or set "
+			 VERDICT_DIR_VARIABLE ")" : "");
+	return error;
+}
+
+int verdict_check(const char *dir, char *ret_why, size_t why_size)
+{
+	char path[PATH_MAX];
+	int error = make_dirs(dir);
+	int fd = error ? error : make_temporary(dir, "check", path);
+
+	if (fd < 0)
+		return explain(dir, fd, ret_why, why_size);
+	close(fd);
+	unlink(path);
+	return 0;
+}
+
 int verdict_write(const char *dir, const struct verdict *verdict, char *ret_why, size_t why_size)
 {
 	struct text text = {0};
@@ -297,9 +328,5 @@ int verdict_write(const char *dir, const struct verdict *verdict, char *ret_why,
 	if (!error)
 		error = text.failed ? -ENOMEM : replace(dir, verdict->subject.slot, &text);
 	text_finish(&text);
-	if (error)
-		snprintf(ret_why, why_size, "the verdict cannot be kept in %s: %s%s", dir,
-			 strerror(-error), error == -EACCES ? " (run it as root, or set "
-			 VERDICT_DIR_VARIABLE ")" : "");
-	return error;
+	return explain(dir, error, ret_why, why_size);
 }

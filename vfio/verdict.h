@@ -78,6 +78,12 @@ void verdict_read(const char *dir, const struct verdict_subject *subject,
 		  struct verdict_lookup *ret_lookup);
 
 /*
+ * Could a verdict be kept there? Makes the directory where it is missing. To be asked before a test
+ * that may cost the card. 0, or negative errno and a sentence.
+ */
+int verdict_check(const char *dir, char *ret_why, size_t why_size);
+
+/*
  * Keeps a verdict in place of an older one of the slot: whole or not at all, also when the host
  * loses power. Makes the directory where it is missing. 0, or negative errno and a sentence.
  */

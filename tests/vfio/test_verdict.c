@@ -147,12 +147,30 @@ static void test_verdict_write_where_nothing_can_be(void **state)
 	char why[256] = "", long_dir[PATH_MAX + 8];
 
 	(void)state;
+	assert_int_equal(verdict_check("/dev/null/x", why, sizeof(why)), -ENOTDIR);
+	assert_non_null(strstr(why, "the verdict cannot be kept in /dev/null/x: "));
+	/* where even root can make no file */
+	assert_true(verdict_check("/proc/self", why, sizeof(why)) < 0);
+	assert_non_null(strstr(why, "the verdict cannot be kept in /proc/self: "));
+	why[0] = '\0';
 	assert_int_equal(verdict_write("/dev/null/x", &sample, why, sizeof(why)), -ENOTDIR);
 	assert_non_null(strstr(why, "/dev/null/x"));
 	memset(long_dir, 'x', sizeof(long_dir) - 1);
 	long_dir[0] = '/';
 	long_dir[sizeof(long_dir) - 1] = '\0';
 	assert_int_equal(verdict_write(long_dir, &sample, why, sizeof(why)), -ENAMETOOLONG);
+}
+
+/* Asked before, it makes the directory and leaves nothing in it. */
+static void test_verdict_check(void **state)
+{
+	const struct place *place = *state;
+	char why[256] = "";
+
+	assert_int_equal(verdict_check(place->dir, why, sizeof(why)), 0);
+	assert_int_equal(verdict_check(place->dir, why, sizeof(why)), 0);
+	assert_string_equal(why, "");
+	assert_int_equal(rmdir(place->dir), 0);
 }
 
 static void test_verdict_stale(void **state)
@@ -334,6 +352,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_verdict_write_then_read, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_verdict_write_leaves_no_rest, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_verdict_check, setup, teardown),
 		cmocka_unit_test(test_verdict_write_where_nothing_can_be),
 		cmocka_unit_test_setup_teardown(test_verdict_stale, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_verdict_broken, setup, teardown),
