@@ -39,7 +39,7 @@ static const char help[] =
 	"\n"
 	"The verdict is kept in " VERDICT_DIR ", where power=auto finds it.\n"
 	"Exit status: 0 passed, in D3cold each time; 3 passed, but D3cold was not seen each time;\n"
-	"1 failed, stopped or not possible; 2 wrong usage.\n";
+	"1 failed, disturbed, stopped or not possible; 2 wrong usage.\n";
 
 struct request {
 	const char *slot;
@@ -176,7 +176,7 @@ static bool keep_verdict(const struct power_test *test, char *ret_path, size_t s
 	const char *state = sleep_depth_name(power_test_depth(test));
 	char why[300];
 
-	if (!test->sysfs || test->fault == POWER_TEST_STOPPED || test->fault == POWER_TEST_ERROR)
+	if (!test->sysfs || !power_test_is_verdict(test))
 		return false;
 	if (!verdict_identify(test->sysfs, test->name, &verdict.subject)) {
 		log_warn("%s is not in sysfs any more, so no verdict is kept", test->name);
@@ -239,6 +239,8 @@ static void add_advice(const struct power_test *test, const char *kept, struct t
 		text_add(text, "verdict kept in %s\n", kept);
 	else if (!test->sysfs)
 		text_add(text, "no verdict is kept: this is no card of the host\n");
+	else if (test->fault == POWER_TEST_WOKEN)
+		text_add(text, "no verdict is kept, an earlier one stays: it did come back\n");
 }
 
 static int report(const struct power_test *test, bool json)

@@ -88,7 +88,7 @@ enum power_test_fault {
 	POWER_TEST_ERROR,    /* says nothing of the card: no memory, no low power on this host */
 	POWER_TEST_REFUSED,  /* an entry */
 	POWER_TEST_AWAKE,    /* it did not fall asleep */
-	POWER_TEST_WOKEN,    /* before it was asked to wake */
+	POWER_TEST_WOKEN,    /* before it was asked to wake; it came back as it should */
 	POWER_TEST_LOST,     /* it did not wake as it should, or is not what it was */
 };
 
@@ -156,7 +156,9 @@ void power_test_table(const struct power_test *test, struct text *text);
 void power_test_json(const struct power_test *test, const char *kept, struct text *text);
 /* How to get a card back, as commands. */
 void power_test_ladder(const struct power_test *test, struct text *text);
-/* "passed", "failed", "stopped" */
+/* "passed", "failed", "disturbed", "stopped", "not possible" */
 const char *power_test_result(const struct power_test *test);
+/* Does it say whether the card comes back? Else it must not replace what an earlier one said. */
+bool power_test_is_verdict(const struct power_test *test);
 
 #endif

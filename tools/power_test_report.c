@@ -62,9 +62,19 @@ const char *power_test_result(const struct power_test *test)
 		return "stopped";
 	case POWER_TEST_ERROR:
 		return "not possible";
+	case POWER_TEST_WOKEN:
+		return "disturbed";
 	default:
 		return "failed";
 	}
+}
+
+/* Whoever reads a register of it, lspci say, wakes it: that is no fault of the card, which came
+ * back each time. Where it did not, the fault is another one. */
+bool power_test_is_verdict(const struct power_test *test)
+{
+	return test->fault != POWER_TEST_STOPPED && test->fault != POWER_TEST_ERROR &&
+	       test->fault != POWER_TEST_WOKEN;
 }
 
 static void put_ms(struct text *text, uint64_t us)

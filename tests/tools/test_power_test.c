@@ -214,6 +214,10 @@ static void test_power_test_plans(void **state)
 				 sleep_depth_name(power_test_depth(&bench.test)), bench.test.why);
 		assert_int_equal(bench.test.why[0] == '\0', plan->fault == POWER_TEST_FINE);
 		assert_int_equal(bench.told, plan->count);
+		/* What somebody else did to it is not held against the card, unless it is lost. */
+		assert_int_equal(power_test_is_verdict(&bench.test),
+				 plan->fault != POWER_TEST_WOKEN &&
+				 plan->fault != POWER_TEST_STOPPED);
 		finish();
 	}
 }
@@ -341,6 +345,7 @@ static void test_power_test_json(void **state)
 	/* awake and well: there is nothing to recover */
 	test.fault = POWER_TEST_WOKEN;
 	power_test_json(&test, NULL, &text);
+	assert_non_null(strstr(text.bytes, "\"result\":\"disturbed\""));
 	assert_non_null(strstr(text.bytes, "\"recovery\":null,\"verdict\":null}\n"));
 	text_finish(&text);
 }
