@@ -48,8 +48,9 @@ static const struct cap_rule caps[] = {
 	/* PCIe 5.0, 7.7.1 MSI Capability Structures: up to the message of the short form. */
 	{PCI_CAP_ID_MSI, PCI_MSI_DATA_32, {{0}}},
 	{PCI_CAP_ID_SSVID, 8, {{0}}},
-	/* PCIe 5.0, 7.5.3 PCI Express Capability Structure: Device Status; of Link Status the width
-	 * must come back, the speed changes with the load; and the like of the second set. */
+	/* PCIe 5.0, 7.5.3 PCI Express Capability Structure: up to Link Status, for what follows
+	 * depends on the kind of device and the version. Device Status tells what happened; of Link
+	 * Status the width must come back, while the speed changes with the load. */
 	{PCI_CAP_ID_EXP, PCI_EXP_LNKSTA + 2,
 	 {{PCI_EXP_DEVSTA, 2, ALL}, {PCI_EXP_LNKSTA, 2, (uint16_t)~PCI_EXP_LNKSTA_NLW}}},
 	{PCI_CAP_ID_MSIX, PCI_CAP_MSIX_SIZEOF, {{0}}},
