@@ -94,6 +94,7 @@ struct runner {
 	int out;              /* read end of its standard output and error */
 	int status;           /* of waitpid() */
 	struct line line;
+	char said[TEXT_MAX];  /* so far; a VM may log meanwhile, which is no part of it */
 };
 
 #define WATCH_MAX 8

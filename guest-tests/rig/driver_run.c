@@ -48,10 +48,11 @@ static int start(struct runner *runner, const struct words *words)
 
 static void take_line(struct rig *rig, char *line)
 {
-	size_t len = strlen(rig->answer);
+	char *said = rig->runner.said;
+	size_t len = strlen(said);
 
 	say("run: %s", line);
-	snprintf(rig->answer + len, sizeof(rig->answer) - len, "%s%s", len ? "|" : "", line);
+	snprintf(said + len, TEXT_MAX - len, "%s%s", len ? "|" : "", line);
 }
 
 static void drain(struct rig *rig)
@@ -76,8 +77,12 @@ static int ended(struct rig *rig, void *arg)
 	return end;
 }
 
-static void finish(struct runner *runner)
+/* What it said is the answer. */
+static void finish(struct rig *rig)
 {
+	struct runner *runner = &rig->runner;
+
+	memcpy(rig->answer, runner->said, sizeof(rig->answer));
 	close(runner->pidfd);
 	close(runner->out);
 	*runner = (struct runner){.out = -1};
@@ -101,7 +106,6 @@ int do_run(struct rig *rig, const struct words *words, const char *rest)
 	unsigned int ms = timeout_or(words, RUN_MS);
 	int result, status;
 
-	rig->answer[0] = '\0';
 	timeline_note("minivmm%s", rest + strcspn(rest, " "));
 	if (start(&rig->runner, words) < 0)
 		return -1;
@@ -109,9 +113,9 @@ int do_run(struct rig *rig, const struct words *words, const char *rest)
 	status = rig->runner.status;
 	if (result) {
 		kill(rig->runner.pid, SIGKILL);
-		finish(&rig->runner);
+		finish(rig);
 		return result < 0 ? -1 : fail("it still runs after %u ms", ms);
 	}
-	finish(&rig->runner);
+	finish(rig);
 	return check_end(rig, status, words->word[1]);
 }
