@@ -271,8 +271,9 @@ int api_stream_read(struct api_stream *stream, struct api_why *why)
 		return error;
 	if (!error && stream->http.phase != HTTP_DONE)
 		return 0;
-	return stream->http.status < 300
-	     ? 1 : explain_status(stream->path, stream->http.status, &stream->error, why);
+	if (stream->http.status >= 300)
+		return explain_status(stream->path, stream->http.status, &stream->error, why);
+	return lines_end(&stream->lines, stream->take, stream->opaque) ? 1 : -ECANCELED;
 }
 
 int api_stream_open_on(int fd, const char *path, const char *target, struct api_stream *ret_stream,

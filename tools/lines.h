@@ -25,4 +25,7 @@ struct lines {
 /* Gives every line that ends in these bytes to `take`. False: `take` wanted no more. */
 bool lines_feed(struct lines *lines, const char *bytes, size_t len, line_fn take, void *opaque);
 
+/* The stream has ended as it should: what came after the last newline is a line, too. */
+bool lines_end(struct lines *lines, line_fn take, void *opaque);
+
 #endif

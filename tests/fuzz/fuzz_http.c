@@ -93,6 +93,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		  "pieces make another body");
 	try_power(&bodies[0]);
 	lines_feed(lines, bodies[0].bytes ? bodies[0].bytes : "", bodies[0].len, try_line, NULL);
+	lines_end(lines, try_line, NULL);
 	text_finish(&bodies[0]);
 	text_finish(&bodies[1]);
 	free(lines);

@@ -176,6 +176,12 @@ static void test_client_follows_a_stream(void **state)
 		{"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\na\n\r\n3\r\nb\nc\r\n"
 		 "2\r\nd\n\r\n0\r\n\r\n", 1, "a;b;cd;"},
 		{"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\na\nb\n", 1, "a;b;"},
+		{"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\na\nb", 1, "a;b;"},
+		{"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\na\nstop", -ECANCELED, "a;stop;"},
+		{"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\na\nb\r\n1\r\nc\r\n"
+		 "0\r\n\r\n", 1, "a;bc;"},
+		{"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\na\nb\r\n", -EPROTO,
+		 "a;"},
 		{"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", 1, ""},
 		{"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\na\n\r\n", -EPROTO,
 		 "a;"},

@@ -42,6 +42,10 @@ static void test_lines_come_whole_whatever_the_pieces(void **state)
 		}
 		assert_string_equal(taken.text, "1=one;2=;3=three\r;");
 		assert_int_equal(lines->len, 4);
+		/* once, however often the end is told */
+		assert_true(lines_end(lines, take, &taken));
+		assert_true(lines_end(lines, take, &taken));
+		assert_string_equal(taken.text, "1=one;2=;3=three\r;4=last;");
 		free(lines);
 	}
 }
@@ -56,7 +60,11 @@ static void test_lines_that_are_too_long_are_lost_alone(void **state)
 	memset(longest, 'x', LINES_MAX + 1);
 	assert_true(lines_feed(lines, longest, LINES_MAX + 1, take, &taken));
 	assert_true(lines_feed(lines, "more\nok\n", 8, take, &taken));
+	assert_true(lines_end(lines, take, &taken));
 	assert_string_equal(taken.text, "1=LONG;2=ok;");
+	assert_true(lines_feed(lines, longest, LINES_MAX + 1, take, &taken));
+	assert_true(lines_end(lines, take, &taken));
+	assert_string_equal(taken.text, "1=LONG;2=ok;3=LONG;");
 	free(longest);
 	free(lines);
 }
