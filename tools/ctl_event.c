@@ -51,6 +51,20 @@ static void add_lost(struct text *out, const struct event_line *event)
 	text_add(out, "events that were too many to be kept: %" PRIu64, event->count);
 }
 
+static void add_plug(struct text *out, const struct event_line *event)
+{
+	text_add(out, "plugged in");
+	add_word(out, " as ", event->id);
+	add_word(out, ", which the guest finds at ", event->bdf);
+}
+
+static void add_unplug(struct text *out, const struct event_line *event)
+{
+	printable_add(out, event->id, 0);
+	text_add(out, "%sunplugged, its port is free", event->id[0] ? " is " : "");
+	add_word(out, "; it was asked back by ", event->cause);
+}
+
 /* Those that have a sentence of their own: some words, what `to` or `cause` says, or a function. */
 static const struct sentence {
 	const char *event, *words;
@@ -68,6 +82,8 @@ static const struct sentence {
 	{"open", "opened by ", true, false, NULL},
 	{"policy", "may sleep as deep as ", true, false, NULL},
 	{"error", "error", false, false, NULL},
+	{"plug", "", false, false, add_plug},
+	{"unplug", "", false, false, add_unplug},
 	{"unplug-request", "asked back by ", false, true, NULL},
 	{"governor", "", false, false, add_hold},
 	{"lost", "", false, false, add_lost},

@@ -31,6 +31,8 @@ static int get_all(const struct json_doc *doc, struct event_line *line)
 	get_word(doc, "to", line->to);
 	get_word(doc, "cause", line->cause);
 	get_word(doc, "errno", line->error);
+	get_word(doc, "bdf", line->bdf);
+	json_get_string(doc, json_member(doc, 0, "id"), line->id, sizeof(line->id));
 	json_get_string(doc, json_member(doc, 0, "detail"), line->detail, sizeof(line->detail));
 	get_number(doc, "latency_us", &line->latency_us);
 	get_number(doc, "engaged_us", &line->engaged_us);

@@ -11,6 +11,7 @@
 
 #define EVENT_DEVICE_MAX 256
 #define EVENT_WORD_MAX 24
+#define EVENT_ID_MAX 32
 #define EVENT_DETAIL_MAX 1024
 /* Ten years; a later time is no time. */
 #define EVENT_TIME_MAX (3650ULL * 86400 * 1000000)
@@ -22,6 +23,7 @@ struct event_line {
 	char device[EVENT_DEVICE_MAX];
 	char from[EVENT_WORD_MAX], to[EVENT_WORD_MAX], cause[EVENT_WORD_MAX];
 	char error[EVENT_WORD_MAX];
+	char id[EVENT_ID_MAX], bdf[EVENT_WORD_MAX];
 	char detail[EVENT_DETAIL_MAX];
 	uint64_t latency_us, engaged_us, suspended_us, hold_ms, count;
 	bool tells_suspended; /* it has suspended_us */

@@ -200,6 +200,20 @@ static void test_ctl_events_are_sentences(void **state)
 		{"{\"t_us\":3,\"event\":\"counters\",\"device\":\"x.0\",\"entries\":3,"
 		 "\"wakes_pme\":1}",
 		 "     0.000  x.0             counters: entries 3, wakes_pme 1"},
+		{"{\"t_us\":3,\"event\":\"plug\",\"device\":\"0000:01:00\",\"id\":\"gpu1\","
+		 "\"bdf\":\"0000:05:00.0\"}",
+		 "     0.000  0000:01:00      plugged in as gpu1, which the guest finds at "
+		 "0000:05:00.0"},
+		{"{\"t_us\":3,\"event\":\"plug\",\"device\":\"x\",\"id\":\"a\","
+		 "\"detail\":\"no D3cold\"}",
+		 "     0.000  x               plugged in as a: no D3cold"},
+		{"{\"t_us\":3,\"event\":\"unplug\",\"device\":\"0000:01:00\","
+		 "\"id\":\"gpu1\",\"cause\":\"host\"}",
+		 "     0.000  0000:01:00      gpu1 is unplugged, its port is free; it was "
+		 "asked back by host"},
+		{"{\"t_us\":3,\"event\":\"unplug\",\"device\":\"x\","
+		 "\"id\":\"\\u001b[\"}",
+		 "     0.000  x               ?[ is unplugged, its port is free"},
 		{"{\"t_us\":3,\"event\":\"lost\",\"count\":12}",
 		 "     0.000                  events that were too many to be kept: 12"},
 	};
