@@ -3,6 +3,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdarg.h>
@@ -42,7 +43,9 @@ static int refuse(const struct file *file, int error, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(problem, sizeof(problem), fmt, ap);
 	va_end(ap);
-	snprintf(file->ret_why, file->why_size, "--config %s: %s", file->path, problem);
+	/* A path that is too long for the kernel must not cost the reason either. */
+	snprintf(file->ret_why, file->why_size, "--config %.*s: %s", PATH_MAX - 1, file->path,
+		 problem);
 	return error;
 }
 

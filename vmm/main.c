@@ -3,6 +3,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -20,7 +21,7 @@
 #define EXIT_OK 0
 #define EXIT_FAILED 1
 #define EXIT_USAGE 2
-#define WHY_SIZE 1024
+#define WHY_SIZE (PATH_MAX + 1024) /* the reason comes after the path, however long that is */
 
 /* Before any thread exists, but after dtc was waited for, which may hang: the signals that end the
  * program are read from a descriptor by the main loop, and a closed terminal or pipe is an error of

@@ -1,5 +1,6 @@
 #include "vmm/base/log.h"
 
+#include <limits.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -10,6 +11,7 @@
 
 #define LINES_PER_WINDOW 10
 #define WINDOW_US 1000000
+#define LINE_MAX_BYTES (PATH_MAX + 2048) /* a path, and what is wrong with it */
 
 static _Atomic int max_level = LOG_INFO;
 static atomic_bool raw_terminal;
@@ -28,7 +30,7 @@ void log_set_raw_terminal(bool raw)
 void log_write(enum log_level level, const char *fmt, ...)
 {
 	static const char *const names[] = {"error: ", "warning: ", "", "debug: "};
-	char line[2048];
+	char line[LINE_MAX_BYTES];
 	const size_t end = sizeof(line) - 2; /* room for the line's end */
 	va_list ap;
 	int len;
