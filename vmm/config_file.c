@@ -4,8 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <signal.h>
-#include <spawn.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -13,13 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include "vmm/base/bits.h"
 #include "vmm/config.h"
-
-extern char **environ;
+#include "vmm/config_internal.h"
 
 struct blob {
 	uint8_t *bytes; /* CONFIG_SIZE_MAX + 1 of them; a full one was too large */
@@ -101,83 +96,14 @@ static int read_file(const struct file *file, struct blob *blob)
 	return error;
 }
 
-/* --- source --- */
-
-/* It must die of Ctrl-C, which this program may have blocked, and of a pipe that nobody reads. */
-static int spawn_dtc(const char *path, int out, pid_t *ret_pid)
-{
-	const char *const words[] = {"dtc", "-I", "dts", "-O", "dtb", "--", path, NULL};
-	char *argv[ARRAY_SIZE(words)]; /* the same; no function changes them */
-	posix_spawn_file_actions_t actions;
-	posix_spawnattr_t attributes;
-	sigset_t none, pipe_signal;
-	int error;
-
-	memcpy(argv, words, sizeof(argv));
-	sigemptyset(&none);
-	sigemptyset(&pipe_signal);
-	sigaddset(&pipe_signal, SIGPIPE);
-	posix_spawn_file_actions_init(&actions);
-	posix_spawnattr_init(&attributes);
-	error = posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
-	if (!error)
-		error = posix_spawn_file_actions_adddup2(&actions, out, 1);
-	posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-	posix_spawnattr_setsigmask(&attributes, &none);
-	posix_spawnattr_setsigdefault(&attributes, &pipe_signal);
-	if (!error)
-		error = posix_spawnp(ret_pid, "dtc", &actions, &attributes, argv, environ);
-	posix_spawnattr_destroy(&attributes);
-	posix_spawn_file_actions_destroy(&actions);
-	return -error;
-}
-
-static int refuse_spawn(const struct file *file, int error)
-{
-	if (error == -ENOENT)
-		return refuse(file, error, "it is no .dtb, and there is no dtc to compile a .dts: "
-			      "install the package device-tree-compiler, or compile it elsewhere");
-	return refuse(file, error, "dtc cannot be run: %s", strerror(-error));
-}
-
-static int wait_for_dtc(const struct file *file, pid_t pid)
-{
-	int status;
-
-	while (waitpid(pid, &status, 0) < 0)
-		if (errno != EINTR)
-			return refuse(file, -errno, "dtc: %s", strerror(errno));
-	if (WIFSIGNALED(status))
-		return refuse(file, -EINVAL, "dtc was ended by signal %d", WTERMSIG(status));
-	if (WEXITSTATUS(status))
-		return refuse(file, -EINVAL, "it is no .dtb, and dtc cannot compile it; what it "
-			      "says is above");
-	return 0;
-}
-
-/* The blob was the file's content and becomes what dtc makes of the file, which it reads itself: so
- * it finds what is included, and its messages have the file's name. */
+/* The blob was the file's content and becomes what dtc makes of the file. */
 static int compile(const struct file *file, struct blob *blob)
 {
-	int ends[2];
-	pid_t pid;
-	int error, dtc_error;
+	char why[256];
+	int error = config_dtc(file->path, &config_dtc_limits, blob->bytes, &blob->size, why,
+			       sizeof(why));
 
-	if (pipe2(ends, O_CLOEXEC))
-		return refuse(file, -errno, "%s", strerror(errno));
-	error = spawn_dtc(file->path, ends[1], &pid);
-	close(ends[1]);
-	if (error) {
-		close(ends[0]);
-		return refuse_spawn(file, error);
-	}
-	error = read_all(file, ends[0], blob);
-	close(ends[0]);
-	dtc_error = wait_for_dtc(file, pid);
-	/* A dtc that was not listened to any more had no chance. */
-	if (error == -EFBIG)
-		return refuse(file, error, "what dtc makes of it has more than 1 MiB");
-	return error ? error : dtc_error;
+	return error ? refuse(file, error, "%s", why) : 0;
 }
 
 /* Devicetree Specification 0.4, 5.2 Header: magic. */

@@ -1,11 +1,12 @@
 /*
- * The binding: which nodes there are, which properties they have, and which options these mean.
- * Inside vmm/config*.c.
+ * Inside vmm/config*.c. The binding: which nodes there are, which properties they have, and which
+ * options these mean; and the compiler of source.
  */
 #ifndef VMM_CONFIG_INTERNAL_H
 #define VMM_CONFIG_INTERNAL_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 enum config_type {
 	CONFIG_COMPAT, /* the binding's name; means no option */
@@ -40,5 +41,22 @@ struct config_node {
 };
 
 extern const struct config_node config_nodes[];
+
+struct dtc_limits {
+	uint64_t memory;          /* bytes of address space */
+	unsigned int cpu_s;
+	unsigned int deadline_ms; /* until it must have ended */
+};
+
+extern const struct dtc_limits config_dtc_limits; /* the usual ones */
+
+/*
+ * Has dtc compile the file `path`, which it reads itself: so it finds what is included, and its
+ * messages, on standard error, have the file's name. `ret_bytes` has CONFIG_SIZE_MAX + 1 bytes. 0,
+ * or negative errno and a sentence without the path: -ENOENT there is no dtc, -ETIMEDOUT it was
+ * ended, -EFBIG the result has more than CONFIG_SIZE_MAX bytes, -EINVAL it cannot compile this.
+ */
+int config_dtc(const char *path, const struct dtc_limits *limits, uint8_t *ret_bytes,
+	       size_t *ret_size, char *ret_why, size_t why_size);
 
 #endif
