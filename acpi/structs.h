@@ -36,8 +36,8 @@ _Static_assert(sizeof(struct acpi_rsdp) == 36, "RSDP");
 #define RSDP_REVISION 2
 #define RSDP_V1_SIZE 20
 
-/* ACPI 6.3, Extended System Description Table (XSDT): FADT, MADT, MCFG, slots */
-#define XSDT_ENTRIES_MAX (3 + ACPI_SLOT_MAX)
+/* ACPI 6.3, Extended System Description Table (XSDT): FADT, MADT, MCFG, WDAT, slots */
+#define XSDT_ENTRIES_MAX (4 + ACPI_SLOT_MAX)
 struct acpi_xsdt {
 	struct acpi_header header;
 	uint64_t entry[XSDT_ENTRIES_MAX]; /* only those that exist count */
@@ -175,5 +175,37 @@ struct acpi_mcfg {
 } __attribute__((packed));
 _Static_assert(sizeof(struct acpi_mcfg) == 60, "MCFG");
 #define MCFG_REVISION 1
+
+/* Microsoft WDT 1.01, Watchdog Action Table */
+struct acpi_wdat {
+	struct acpi_header header;
+	uint32_t header_length; /* of what is from here to the entries */
+	uint16_t pci_segment;
+	uint8_t pci_bus, pci_device, pci_function;
+	uint8_t reserved[3];
+	uint32_t timer_period; /* milliseconds */
+	uint32_t max_count, min_count;
+	uint8_t flags;
+	uint8_t reserved2[3];
+	uint32_t entries;
+} __attribute__((packed));
+_Static_assert(sizeof(struct acpi_wdat) == 68, "WDAT");
+#define WDAT_REVISION 1
+#define WDAT_NO_PCI 0xff /* also as the segment, which has 16 bits */
+#define WDAT_ENABLED (1U << 0)
+#define WDAT_STOPPED_IN_SLEEP (1U << 7)
+
+/* Microsoft WDT 1.01, Watchdog Instruction Entries */
+struct wdat_entry {
+	uint8_t action;
+	uint8_t instruction;
+	uint16_t reserved;
+	struct acpi_gas reg;
+	uint32_t value, mask;
+} __attribute__((packed));
+_Static_assert(sizeof(struct wdat_entry) == 24, "Watchdog Instruction Entry");
+
+/* acpi/wdat.c: the table, but for its length and checksum. */
+void acpi_append_wdat(struct acpi_image *image, const struct acpi_watchdog *watchdog);
 
 #endif

@@ -191,6 +191,14 @@ static void add_mcfg(struct image *image, const struct acpi_machine *machine)
 	list_table(image, finish_table(image, start));
 }
 
+static void add_wdat(struct image *image, const struct acpi_watchdog *watchdog)
+{
+	size_t start = align(image, TABLE_ALIGN);
+
+	acpi_append_wdat(&image->out, watchdog);
+	list_table(image, finish_table(image, start));
+}
+
 static void add_slot(struct image *image, const struct acpi_slot *slot)
 {
 	size_t start = align(image, TABLE_ALIGN);
@@ -247,6 +255,8 @@ long acpi_build(const struct acpi_machine *machine, uint8_t *buffer, size_t size
 	add_fadt(&image, machine, facs, dsdt);
 	add_madt(&image, machine);
 	add_mcfg(&image, machine);
+	if (machine->watchdog.port)
+		add_wdat(&image, &machine->watchdog);
 	for (unsigned int i = 0; i < machine->slots; i++)
 		add_slot(&image, &machine->slot[i]);
 	xsdt = add_xsdt(&image);

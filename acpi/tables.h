@@ -2,8 +2,8 @@
  * The firmware tables of the machine: plain data in, bytes out. Pure: no allocation, no logging,
  * no knowledge of KVM or of devices.
  *
- * ACPI 6.3 without hardware-reduced mode: RSDP, XSDT, FADT, FACS, MADT, MCFG, DSDT and one SSDT for
- * each passed slot; SMBIOS 3.0.
+ * ACPI 6.3 without hardware-reduced mode: RSDP, XSDT, FADT, FACS, MADT, MCFG, DSDT, one SSDT for
+ * each passed slot, and WDAT where there is a watchdog; SMBIOS 3.0.
  */
 #ifndef ACPI_TABLES_H
 #define ACPI_TABLES_H
@@ -29,6 +29,13 @@ struct acpi_slot {
 	uint64_t controller;      /* gpa of the slot power controller (devices/slot_power.h) */
 };
 
+/* The registers of devices/watchdog.h. */
+struct acpi_watchdog {
+	uint16_t port;            /* the first one; 0: there is no watchdog */
+	uint32_t period_ms;
+	uint32_t max_count;       /* in periods */
+};
+
 struct acpi_machine {
 	unsigned int cpus;
 	const uint32_t *apic_ids;  /* of `cpus` local APICs */
@@ -44,6 +51,8 @@ struct acpi_machine {
 
 	/* _PRT of the host bridge: GSI of pin 0..3 (INTA..INTD) of device 0..31 on bus 0. */
 	uint32_t prt[32][4];
+
+	struct acpi_watchdog watchdog;
 
 	unsigned int slots;
 	const struct acpi_slot *slot;

@@ -14,6 +14,7 @@ _minivmm_words() {
 	x-entry-error) echo ENOTTY EINVAL EIO ;;
 	--vfio-backend) echo auto group iommufd ;;
 	--on-panic) echo exit ignore reboot ;;
+	--watchdog) echo exit off reboot ;;
 	esac
 }
 
@@ -77,7 +78,7 @@ _minivmm_candidates() { # PROGRAM COMMAND PREVIOUS BEGINNING POSITION
 	local program=$1 command=$2 previous=$3 cur=$4 position=$5
 	case $previous in
 	--gpu) _minivmm_gpu "$program" "$cur"; return ;;
-	--vfio-backend | --on-panic) _minivmm_words "$previous"; return ;;
+	--vfio-backend | --on-panic | --watchdog) _minivmm_words "$previous"; return ;;
 	esac
 	if [[ $cur == -* ]]; then
 		_minivmm_options "$program" $command

@@ -11,6 +11,7 @@ const struct fake_property fake_config_whole[] = {
 	{"", "no-reboot", FAKE_EMPTY},
 	{"", "debug-exit", FAKE_EMPTY},
 	{"", "on-panic", FAKE_STRING("exit")},
+	{"", "watchdog", FAKE_STRING("reboot")},
 	{"", "shutdown-timeout-sec", FAKE_U32("\0\0\0\4")},
 	{"chosen", "kernel", FAKE_STRING("/k")},
 	{"chosen", "initrd", FAKE_STRING("/i")},

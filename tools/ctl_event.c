@@ -77,6 +77,7 @@ static const struct sentence {
 	{"boot", "the guest boots", false, false, NULL},
 	{"reset", "the guest is reset, by ", false, true, NULL},
 	{"panic", "the guest's kernel: ", false, true, NULL},
+	{"watchdog", "the guest let its watchdog expire", false, false, NULL},
 	{"shutdown", "the guest is asked to power off: ", false, true, NULL},
 	{"exit", "the VM ends: ", false, true, NULL},
 	{"open", "opened by ", true, false, NULL},

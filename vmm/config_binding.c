@@ -14,6 +14,7 @@ static const struct config_property in_root[] = {
 	{"debug-exit", CONFIG_FLAG, "debug-exit", NULL},
 	{"entropy", CONFIG_FLAG, "entropy", NULL},
 	{"on-panic", CONFIG_STRING, "on-panic", NULL},
+	{"watchdog", CONFIG_STRING, "watchdog", NULL},
 	{"shutdown-timeout-sec", CONFIG_U32, "shutdown-timeout", "seconds"},
 	{NULL, 0, NULL, NULL},
 };

@@ -6,6 +6,7 @@
 
 #include "acpi/tables.h"
 #include "devices/acpi_pm.h"
+#include "devices/watchdog.h"
 #include "vfio/vfio.h"
 #include "vmm/base/bits.h"
 #include "vmm/layout.h"
@@ -66,6 +67,8 @@ static long write_acpi(const struct firmware_config *config, uint8_t *tables)
 		.rtc_irq = GSI_RTC,
 		.pm_base = PORT_PM_BASE,
 		.pm_size = PORT_PM_SIZE,
+		.watchdog = {config->watchdog ? PORT_WATCHDOG : 0, WATCHDOG_PERIOD_MS,
+			     WATCHDOG_COUNT_MAX},
 		.slot = slots,
 	};
 

@@ -4,6 +4,7 @@
 #ifndef VMM_FIRMWARE_H
 #define VMM_FIRMWARE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "vmm/base/range.h"
@@ -16,6 +17,7 @@ struct firmware_config {
 	unsigned int cpus;
 	struct range mmio64;
 	struct slots *slots;
+	bool watchdog;
 };
 
 /* Writes the tables; the RSDP is at ACPI_TABLES_START. On failure a sentence, negative errno. */

@@ -71,6 +71,7 @@ typedef uint64_t iova_t; /* address that a device uses for DMA; equals the gpa w
 #define PORT_GPE0 0x620
 #define GPE0_SIZE 16 /* bytes: the first half status, the second half enable: 64 events */
 #define PORT_PM_SIZE 0x80
+#define PORT_WATCHDOG 0x680
 #define PORT_PCI_ADDRESS 0xcf8
 #define PORT_RESET 0xcf9
 #define PORT_PCI_DATA 0xcfc

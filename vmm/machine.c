@@ -11,6 +11,7 @@
 #include "devices/pvpanic.h"
 #include "devices/q35.h"
 #include "devices/virtio_devices.h"
+#include "devices/watchdog.h"
 #include "vfio/vfio.h"
 #include "vmm/api.h"
 #include "vmm/base/bits.h"
@@ -86,6 +87,11 @@ static int create_devices(struct machine *m)
 	m->pvpanic = pvpanic_create(m->pci);
 	if (!m->q35 || !m->pvpanic || i8042_create(m->port, machine_on_request, m))
 		return -ENOMEM;
+	if (m->options->watchdog != WATCHDOG_OFF) {
+		m->watchdog = watchdog_create(m->port);
+		if (!m->watchdog)
+			return -ENOMEM;
+	}
 	if (m->options->debug_exit)
 		return debug_exit_create(m->port, machine_on_debug_exit, m);
 	return 0;
@@ -208,6 +214,7 @@ void machine_destroy(struct machine *machine)
 	vcpus_destroy(machine->vcpus);
 	slots_destroy(machine->slots);
 	virtio_devices_destroy(machine->virtio);
+	watchdog_destroy(machine->watchdog);
 	pvpanic_destroy(machine->pvpanic);
 	q35_destroy(machine->q35);
 	pci_host_destroy(machine->pci);

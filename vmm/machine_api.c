@@ -38,7 +38,7 @@ static void on_reboot_asked(void *opaque)
 {
 	struct machine *machine = opaque;
 
-	machine->reset_by_api = true;
+	machine->reset_cause = "api";
 	machine_ask_reset(machine);
 }
 

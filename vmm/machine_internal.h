@@ -36,6 +36,7 @@ struct machine {
 	struct doorbells *doorbells;
 	struct virtio_devices *virtio;
 	struct pvpanic *pvpanic;
+	struct watchdog *watchdog; /* NULL: no --watchdog */
 	struct slots *slots;
 	struct vcpus *vcpus;
 	struct terminal *terminal;
@@ -44,7 +45,7 @@ struct machine {
 	struct shutdown *shutdown;
 	int signal_fd;
 	int reset_fd;            /* eventfd: a reset was asked for */
-	bool reset_by_api;       /* ... by the control socket, too; main thread's */
+	const char *reset_cause; /* of the event; NULL: the guest; main thread's */
 };
 
 /* Where 64-bit BARs go: the upper half of what the host's CPU addresses. */

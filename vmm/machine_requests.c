@@ -8,6 +8,7 @@
 
 #include "devices/acpi_pm.h"
 #include "devices/pvpanic.h"
+#include "devices/watchdog.h"
 #include "vfio/vfio.h"
 #include "vmm/base/bits.h"
 #include "vmm/base/clock.h"
@@ -135,6 +136,23 @@ static void on_panic(void *opaque, int fd)
 	machine_take_panic(opaque);
 }
 
+static void on_watchdog(void *opaque, int fd)
+{
+	struct machine *machine = opaque;
+
+	(void)fd;
+	if (!watchdog_timer(machine->watchdog))
+		return;
+	log_warn("the guest let its watchdog expire");
+	events_emit(&(struct event){.event = "watchdog", .cause = "expired"});
+	if (machine->options->watchdog == WATCHDOG_EXIT || shutdown_is_asked(machine->shutdown)) {
+		machine_end(machine, "watchdog", EXIT_FAILED);
+		return;
+	}
+	machine->reset_cause = "watchdog";
+	machine_ask_reset(machine);
+}
+
 static void on_reset(void *opaque, int fd)
 {
 	struct machine *machine = opaque;
@@ -224,10 +242,12 @@ int machine_watch(struct machine *m)
 		{rtc_timer_fd(m->rtc), on_rtc_timer},
 		{serial_room_fd(m->serial), on_serial_room},
 		{pvpanic_fd(m->pvpanic), on_panic},
+		{m->watchdog ? watchdog_timer_fd(m->watchdog) : -1, on_watchdog},
 	};
 
 	error = 0;
 	for (size_t i = 0; !error && i < ARRAY_SIZE(sources); i++)
-		error = loop_add(m->loop, sources[i].fd, sources[i].ready, m);
+		if (sources[i].fd >= 0)
+			error = loop_add(m->loop, sources[i].fd, sources[i].ready, m);
 	return error;
 }

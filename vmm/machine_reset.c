@@ -5,6 +5,7 @@
 #include "devices/pvpanic.h"
 #include "devices/q35.h"
 #include "devices/virtio_devices.h"
+#include "devices/watchdog.h"
 #include "vfio/vfio.h"
 #include "vmm/base/log.h"
 #include "vmm/boot.h"
@@ -21,7 +22,7 @@ int machine_load_guest(struct machine *m, char *why, size_t why_size)
 {
 	const struct firmware_config firmware = {
 		.mem = m->mem, .cpus = m->options->cpus, .mmio64 = machine_mmio64_window(m),
-		.slots = m->slots};
+		.slots = m->slots, .watchdog = m->watchdog};
 	struct boot_entry entry;
 	int error = pci_host_assign(m->pci);
 
@@ -41,8 +42,9 @@ void machine_reset(struct machine *m)
 	char why[WHY_SIZE] = "the CPUs refuse their reset state";
 	struct vfio_slot *slot;
 
-	events_emit(&(struct event){.event = "reset", .cause = m->reset_by_api ? "api" : "guest"});
-	m->reset_by_api = false;
+	events_emit(&(struct event){.event = "reset",
+				    .cause = m->reset_cause ? m->reset_cause : "guest"});
+	m->reset_cause = NULL;
 	/* First: an interrupt that a device raises from its reset on must not be forgotten. */
 	irq_chip_reset(m->irq);
 	for (unsigned int i = 0; (slot = slots_get(m->slots, i)); i++)
@@ -50,6 +52,8 @@ void machine_reset(struct machine *m)
 	virtio_devices_reset(m->virtio);
 	q35_reset(m->q35);
 	pvpanic_reset(m->pvpanic);
+	if (m->watchdog)
+		watchdog_reset(m->watchdog);
 	acpi_pm_reset(m->pm);
 	serial_reset(m->serial);
 	rtc_reset(m->rtc);

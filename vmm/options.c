@@ -58,6 +58,8 @@ static const char help[] =
 	"                            may take so long to power off; default 30; 0: end at once\n"
 	"  --on-panic ACTION         when the guest's kernel panics: ignore (default; there is an\n"
 	"                            event), exit with status 1, reboot\n"
+	"  --watchdog ACTION         a watchdog (ACPI WDAT), and what follows when the guest lets\n"
+	"                            it expire: reboot, exit with status 1; default off: none\n"
 	"  --no-reboot               end instead of rebooting when the guest resets\n"
 	"  --debug-exit              a guest's write of V to I/O port 0xf4 ends with (V << 1) | 1\n"
 	"  --config FILE             the machine as device tree: a .dtb, or a .dts where dtc is\n"

@@ -33,6 +33,7 @@ struct options {
 	unsigned int shutdown_timeout_s;
 	bool no_reboot, debug_exit;
 	enum panic_action { PANIC_IGNORE, PANIC_EXIT, PANIC_REBOOT } on_panic;
+	enum watchdog_action { WATCHDOG_OFF, WATCHDOG_REBOOT, WATCHDOG_EXIT } watchdog;
 	enum vfio_backend_kind vfio_backend;
 	unsigned int hotplug_ports; /* empty slots, after those of `slot`; SLOT_MAX in all */
 	unsigned int slots;

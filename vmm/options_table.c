@@ -15,6 +15,16 @@
 
 #define WHY_SIZE 512U
 
+/* The place of `text` among `words`; `count`: it is none of them. */
+static unsigned int find_word(const char *const words[], unsigned int count, const char *text)
+{
+	unsigned int i = 0;
+
+	while (i < count && strcmp(words[i], text))
+		i++;
+	return i;
+}
+
 static const char *const panic_actions[] = {
 	[PANIC_IGNORE] = "ignore",
 	[PANIC_EXIT] = "exit",
@@ -23,10 +33,10 @@ static const char *const panic_actions[] = {
 
 static int set_on_panic(struct options *options, const char *text, struct why why)
 {
-	for (unsigned int i = 0; i < ARRAY_SIZE(panic_actions); i++) {
-		if (strcmp(panic_actions[i], text))
-			continue;
-		options->on_panic = (enum panic_action)i;
+	unsigned int action = find_word(panic_actions, ARRAY_SIZE(panic_actions), text);
+
+	if (action < ARRAY_SIZE(panic_actions)) {
+		options->on_panic = (enum panic_action)action;
 		return 0;
 	}
 	snprintf(why.text, why.size, "--on-panic %s: not ignore, exit or reboot", text);
@@ -37,6 +47,31 @@ static bool get_on_panic(const struct options *options, unsigned int index, stru
 {
 	(void)index;
 	text_add(ret_text, "%s", panic_actions[options->on_panic]);
+	return true;
+}
+
+static const char *const watchdog_actions[] = {
+	[WATCHDOG_OFF] = "off",
+	[WATCHDOG_REBOOT] = "reboot",
+	[WATCHDOG_EXIT] = "exit",
+};
+
+static int set_watchdog(struct options *options, const char *text, struct why why)
+{
+	unsigned int action = find_word(watchdog_actions, ARRAY_SIZE(watchdog_actions), text);
+
+	if (action < ARRAY_SIZE(watchdog_actions)) {
+		options->watchdog = (enum watchdog_action)action;
+		return 0;
+	}
+	snprintf(why.text, why.size, "--watchdog %s: not off, reboot or exit", text);
+	return -EINVAL;
+}
+
+static bool get_watchdog(const struct options *options, unsigned int index, struct text *ret_text)
+{
+	(void)index;
+	text_add(ret_text, "%s", watchdog_actions[options->watchdog]);
 	return true;
 }
 
@@ -70,10 +105,10 @@ static const char *const vfio_backends[] = {
 
 static int set_vfio_backend(struct options *options, const char *text, struct why why)
 {
-	for (unsigned int i = 0; i < ARRAY_SIZE(vfio_backends); i++) {
-		if (strcmp(vfio_backends[i], text))
-			continue;
-		options->vfio_backend = (enum vfio_backend_kind)i;
+	unsigned int kind = find_word(vfio_backends, ARRAY_SIZE(vfio_backends), text);
+
+	if (kind < ARRAY_SIZE(vfio_backends)) {
+		options->vfio_backend = (enum vfio_backend_kind)kind;
 		return 0;
 	}
 	snprintf(why.text, why.size, "--vfio-backend %s: not auto, group or iommufd", text);
@@ -286,6 +321,7 @@ const struct option_spec option_specs[OPTIONS_MAX + 1] = {
 	{"vfio-backend", OPTION_VALUE, 0, set_vfio_backend, get_vfio_backend},
 	{"shutdown-timeout", OPTION_VALUE, 0, set_shutdown_timeout, get_shutdown_timeout},
 	{"on-panic", OPTION_VALUE, 0, set_on_panic, get_on_panic},
+	{"watchdog", OPTION_VALUE, 0, set_watchdog, get_watchdog},
 	{"no-reboot", OPTION_FLAG, AT(no_reboot), NULL, NULL},
 	{"debug-exit", OPTION_FLAG, AT(debug_exit), NULL, NULL},
 	{"config", OPTION_FIRST_TEXT, AT(config), set_config, NULL},

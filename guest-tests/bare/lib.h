@@ -173,6 +173,12 @@ void stopwatch_start(struct stopwatch *watch);
 /* Microseconds since the start; right if it is asked at least every four seconds. */
 uint64_t stopwatch_us(struct stopwatch *watch);
 
+/* --- what survives a reset: the clock's memory (lib_stage.c) --- */
+
+/* The number of the last stage_set(); 0: there was none in this machine's life. */
+unsigned int stage(void);
+void stage_set(unsigned int number); /* up to 255 */
+
 /* --- interrupts and CPUs --- */
 
 #define LAPIC 0xfee00000U

@@ -1,11 +1,9 @@
 /*
- * Reboot in place, by every way that there is. How far it got is kept in the clock's memory, which
- * survives; everything else must be as at the first boot. With cpus=N they are started each time.
+ * Reboot in place, by every way that there is. How far it got is kept (stage()); everything else
+ * must be as at the first boot. With cpus=N they are started each time.
  */
 #include "guest-tests/bare/lib.h"
 
-#define NVRAM_STAGE 0x50
-#define NVRAM_CHECK 0x51
 #define TIMEOUT_US 3000000
 #define PORT_RESET 0xcf9
 #define RESET_CPU_AND_SYSTEM 0x06
@@ -19,18 +17,6 @@
 /* Reloaded with the kernel: they must be as linked, whatever an earlier boot wrote. */
 static volatile uint32_t in_data = 0x11223344;
 static volatile uint32_t in_bss;
-
-static uint8_t nvram_read(uint8_t index)
-{
-	outb(0x70, index);
-	return inb(0x71);
-}
-
-static void nvram_write(uint8_t index, uint8_t value)
-{
-	outb(0x70, index);
-	outb(0x71, value);
-}
 
 static void reset_by_port(void)
 {
@@ -67,14 +53,6 @@ static const struct {
 	{"reset by the keyboard controller", reset_by_i8042},
 	{"reset by a triple fault", reset_by_triple_fault},
 };
-
-/* How many resets lie behind: 0 at the first boot, when the clock's memory has no such record. */
-static unsigned int stage(void)
-{
-	uint8_t value = nvram_read(NVRAM_STAGE);
-
-	return (nvram_read(NVRAM_CHECK) ^ value) == 0xff ? value : 0;
-}
 
 static void check_fresh(void)
 {
@@ -123,8 +101,7 @@ void test(void)
 		check_cpus();
 	if (done >= ARRAY_SIZE(ways))
 		return;
-	nvram_write(NVRAM_STAGE, (uint8_t)(done + 1));
-	nvram_write(NVRAM_CHECK, (uint8_t)~(done + 1));
+	stage_set(done + 1);
 	make_dirty();
 	ways[done].reset();
 	stopwatch_start(&watch);

@@ -36,6 +36,11 @@ int do_klog_wait(char **arg, char *answer);
 int do_button_watch(char **arg, char *answer);
 int do_button(char **arg, char *answer);
 
+/* agent_watchdog.c */
+int do_watchdog_open(char **arg, char *answer);
+int do_watchdog_left(char **arg, char *answer);
+int do_watchdog_feed(char **arg, char *answer);
+
 /* agent_pci.c */
 int do_cfg(char **arg, char *answer);
 int do_mem(char **arg, char *answer);

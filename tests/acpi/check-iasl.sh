@@ -67,7 +67,7 @@ for machine in "0" "1" "16" "16 0xff 1" "2 0x1 1" "2 0xff 0"; do
 	aml=$(find "$dir" -name 'dsdt.dat' -o -name 'ssdt*.dat' | sed 's|.*/||; s/\.dat$//' | sort)
 	[ "$(echo "$aml" | wc -l)" -eq $((1 + ${machine%% *})) ] ||
 		say "machine $machine: not all its tables"
-	for table in facp apic mcfg xsdt facs; do check_table "$dir" "$table"; done
+	for table in facp apic mcfg wdat xsdt facs; do check_table "$dir" "$table"; done
 	# shellcheck disable=SC2086 # a list of names
 	for table in $aml; do check_table "$dir" "$table" $aml; done
 	# shellcheck disable=SC2046 # a list of files

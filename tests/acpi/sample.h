@@ -7,6 +7,7 @@
 
 #include "acpi/tables.h"
 #include "devices/slot_power.h"
+#include "devices/watchdog.h"
 #include "vmm/base/bits.h"
 #include "vmm/layout.h"
 
@@ -58,6 +59,7 @@ static inline void sample_init(struct sample *sample, unsigned int cpus, unsigne
 		.rtc_irq = GSI_RTC,
 		.pm_base = PORT_PM_BASE,
 		.pm_size = PORT_PM_SIZE,
+		.watchdog = {PORT_WATCHDOG, WATCHDOG_PERIOD_MS, WATCHDOG_COUNT_MAX},
 	}};
 	sample->machine.apic_ids = sample->apic_ids;
 	for (unsigned int i = 0; i < ARRAY_SIZE(sample->apic_ids); i++)

@@ -70,20 +70,64 @@ static void test_tables_rsdp_comes_first(void **state)
 
 static void test_tables_xsdt_lists_every_table(void **state)
 {
-	static const char *const signatures[] = {"FACP", "APIC", "MCFG"};
+	static const char *const signatures[] = {"FACP", "APIC", "MCFG", "WDAT"};
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(machines); i++) {
 		long used = build(i);
 		const struct acpi_xsdt *xsdt = xsdt_of_image(used);
-		unsigned int entries = 3 + machines[i].slots;
+		unsigned int entries = ARRAY_SIZE(signatures) + machines[i].slots;
 
 		assert_int_equal(xsdt->header.length, sizeof(xsdt->header) + 8 * entries);
 		for (unsigned int n = 0; n < entries; n++) {
 			uint64_t gpa = xsdt->entry[n];
 
-			table_at(gpa, used, n < 3 ? signatures[n] : "SSDT");
+			table_at(gpa, used, n < ARRAY_SIZE(signatures) ? signatures[n]
+								   : "SSDT");
 		}
+	}
+}
+
+static void test_tables_without_a_watchdog(void **state)
+{
+	const struct acpi_xsdt *xsdt;
+	struct sample sample;
+	long used;
+
+	(void)state;
+	sample_init(&sample, 1, 1);
+	sample.machine.watchdog.port = 0;
+	used = acpi_build(&sample.machine, image, sizeof(image), SAMPLE_GPA);
+	xsdt = xsdt_of_image(used);
+	assert_int_equal(xsdt->header.length, sizeof(xsdt->header) + 8 * 4);
+	table_at(xsdt->entry[2], used, "MCFG");
+	table_at(xsdt->entry[3], used, "SSDT");
+}
+
+/* What Linux acpi_watchdog.c and wdat_wdt.c, and the actions that are required, want of it. */
+static void test_tables_wdat(void **state)
+{
+	static const uint8_t required[] = {1, 4, 5, 6, 8, 9, 10, 11, 32, 33};
+	long used = build(0);
+	const struct acpi_wdat *wdat = table_at(xsdt_of_image(used)->entry[3], used, "WDAT");
+	const struct wdat_entry *entry = (const void *)(wdat + 1);
+
+	(void)state;
+	assert_int_equal(wdat->header_length, 32);
+	assert_int_equal(wdat->pci_segment, 0xff);
+	assert_int_equal(wdat->pci_bus, 0xff);
+	assert_int_equal(wdat->flags, 0x81);
+	assert_int_equal(wdat->timer_period, WATCHDOG_PERIOD_MS);
+	assert_int_equal(wdat->max_count, WATCHDOG_COUNT_MAX);
+	assert_int_equal(wdat->entries, ARRAY_SIZE(required));
+	assert_int_equal(wdat->header.length,
+			 sizeof(*wdat) + wdat->entries * sizeof(*entry));
+	for (unsigned int i = 0; i < wdat->entries; i++, entry++) {
+		assert_int_equal(entry->action, required[i]);
+		assert_int_equal(entry->reg.space, GAS_SYSTEM_IO);
+		assert_int_equal(entry->reg.access_size, 3);
+		assert_in_range(entry->reg.address, PORT_WATCHDOG,
+				PORT_WATCHDOG + WATCHDOG_SIZE - 4);
 	}
 }
 
@@ -310,6 +354,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_tables_rsdp_comes_first),
 		cmocka_unit_test(test_tables_xsdt_lists_every_table),
+		cmocka_unit_test(test_tables_without_a_watchdog),
+		cmocka_unit_test(test_tables_wdat),
 		cmocka_unit_test(test_tables_fadt_points_to_facs_and_dsdt),
 		cmocka_unit_test(test_tables_fadt_describes_the_fixed_hardware),
 		cmocka_unit_test(test_tables_fadt_flags),

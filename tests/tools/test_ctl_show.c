@@ -188,6 +188,8 @@ static void test_ctl_events_are_sentences(void **state)
 		 "     1.963                  the guest boots"},
 		{"{\"t_us\":1900000,\"event\":\"shutdown\",\"cause\":\"Terminated\"}",
 		 "     1.900                  the guest is asked to power off: Terminated"},
+		{"{\"t_us\":1940000,\"event\":\"watchdog\",\"cause\":\"expired\"}",
+		 "     1.940                  the guest let its watchdog expire"},
 		{"{\"t_us\":1950000,\"event\":\"panic\",\"cause\":\"panicked\"}",
 		 "     1.950                  the guest's kernel: panicked"},
 		{"{\"t_us\":2000000,\"event\":\"exit\",\"cause\":\"power-off\"}",
