@@ -20,6 +20,7 @@ const struct fake_property fake_config_whole[] = {
 	{"memory", "hugepages", FAKE_STRING("2M")},
 	{"memory", "prefault", FAKE_EMPTY},
 	{"cpus", "count", FAKE_U32("\0\0\0\3")},
+	{"cpus", "halt-poll-us", FAKE_U32("\0\0\0\5")},
 	{"cpus", "pin", FAKE_STRING("2-3,8")},
 	{"events", "file", FAKE_STRING("-")},
 	{"api", "socket", FAKE_STRING("/s")},

@@ -35,6 +35,7 @@ static const struct config_property in_memory[] = {
 
 static const struct config_property in_cpus[] = {
 	{"count", CONFIG_U32, NULL, NULL},
+	{"halt-poll-us", CONFIG_U32, "halt-poll", "microseconds"},
 	{"pin", CONFIG_TAIL, "pin", NULL},
 	{NULL, 0, NULL, NULL},
 };

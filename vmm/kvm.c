@@ -76,6 +76,22 @@ static int create_vm(struct kvm *kvm)
 	return error;
 }
 
+/* Linux api.rst, KVM_CAP_HALT_POLL. */
+int kvm_set_halt_poll(const struct kvm *kvm, uint32_t us, char *ret_why, size_t why_size)
+{
+	const struct kvm_enable_cap cap = {.cap = KVM_CAP_HALT_POLL, .args = {us * UINT64_C(1000)}};
+	int error = -EOPNOTSUPP;
+
+	if (kvm_ioctl_int(kvm->vm_fd, KVM_CHECK_EXTENSION, KVM_CAP_HALT_POLL) > 0)
+		error = kvm_ioctl(kvm->vm_fd, KVM_ENABLE_CAP, &cap);
+	if (!error)
+		return 0;
+	snprintf(ret_why, why_size, "--cpus halt-poll=%u: this host's KVM %s; without it the "
+		 "host's /sys/module/kvm/parameters/halt_poll_ns counts", us,
+		 error == -EOPNOTSUPP ? "has no such bound for one machine" : strerror(-error));
+	return error;
+}
+
 /* The group's numbers serve a device's own file too (Linux 6.6 names them so in <linux/kvm.h>). */
 int kvm_set_vfio_file(struct kvm *kvm, int vfio_fd, bool on)
 {

@@ -36,6 +36,12 @@ int kvm_open(struct kvm *kvm, char *ret_why, size_t why_size);
 void kvm_close(struct kvm *kvm);
 
 /*
+ * Bounds how long the host polls for work of a CPU that halts before that CPU sleeps, for this VM
+ * alone; 0: not at all. On failure (old kernels have no such bound) as kvm_open().
+ */
+int kvm_set_halt_poll(const struct kvm *kvm, uint32_t us, char *ret_why, size_t why_size);
+
+/*
  * Tells KVM that the devices of a VFIO group, or the device of an own node, work for this VM, or
  * (`on` false, before it is closed) no longer do. KVM then honours the guest's memory types
  * where a device's DMA bypasses the caches, as GPUs' does. A kernel without the feature is no

@@ -47,6 +47,8 @@ static int create_core(struct machine *m, char *why, size_t why_size)
 
 	if (!error)
 		error = kvm_open(&m->kvm, why, why_size);
+	if (!error && m->options->has_halt_poll)
+		error = kvm_set_halt_poll(&m->kvm, m->options->halt_poll_us, why, why_size);
 	if (error)
 		return error;
 	window = machine_mmio64_window(m);

@@ -30,6 +30,8 @@ struct options {
 	bool prefault;
 	unsigned int cpus;
 	struct cpu_list pin;     /* where each runs; empty: anywhere */
+	bool has_halt_poll;      /* else as the host's module says */
+	uint32_t halt_poll_us;
 	unsigned int shutdown_timeout_s;
 	bool no_reboot, debug_exit;
 	enum panic_action { PANIC_IGNORE, PANIC_EXIT, PANIC_REBOOT } on_panic;

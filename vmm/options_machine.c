@@ -169,29 +169,83 @@ static int parse_pin(const char *text, const char *list, unsigned int cpus,
 	return -EINVAL;
 }
 
+#define HALT_POLL_MAX_US (UINT32_MAX / 1000) /* KVM has nanoseconds in 32 bits */
+
+struct cpus {
+	unsigned int count;
+	struct cpu_list pin;
+	bool has_halt_poll;
+	uint32_t halt_poll_us;
+};
+
+static int parse_halt_poll(const char *text, const struct piece *piece, uint32_t *ret_us,
+			   struct why why)
+{
+	char *end;
+	unsigned long us = strtoul(piece->at, &end, 10);
+
+	if (piece->len && *piece->at >= '0' && *piece->at <= '9' && end == piece->at + piece->len &&
+	    us <= HALT_POLL_MAX_US) {
+		*ret_us = (uint32_t)us;
+		return 0;
+	}
+	snprintf(why.text, why.size, "--cpus %s: halt-poll takes microseconds, 0 to %u", text,
+		 HALT_POLL_MAX_US);
+	return -EINVAL;
+}
+
+/* The part of a value that is behind `word`, NULL where it does not begin so. */
+static const char *after(const char *value, const char *word)
+{
+	return strncmp(value, word, strlen(word)) ? NULL : value + strlen(word);
+}
+
+/* `keys` is what follows the number. The list of pin= has commas of its own: it is the rest. */
+static int parse_cpu_keys(const char *text, const char *keys, struct cpus *cpus, struct why why)
+{
+	const char *value;
+	struct piece piece;
+	int error = 0;
+
+	while (!error && keys) {
+		value = after(keys, "pin=");
+		if (value)
+			return parse_pin(text, value, cpus->count, &cpus->pin, why);
+		next_piece(&keys, &piece);
+		value = after(piece.at, "halt-poll=");
+		if (!value) {
+			snprintf(why.text, why.size, "--cpus %s: no key \"%.*s\"; there are "
+				 "halt-poll, pin", text, (int)piece.len, piece.at);
+			return -EINVAL;
+		}
+		piece.len -= (size_t)(value - piece.at);
+		piece.at = value;
+		cpus->has_halt_poll = true;
+		error = parse_halt_poll(text, &piece, &cpus->halt_poll_us, why);
+	}
+	return error;
+}
+
 int options_set_cpus(struct options *options, const char *text, struct why why)
 {
-	static const char pin[] = "pin=";
-	struct cpu_list list = {.count = 0};
-	const char *key;
+	struct cpus cpus = {.count = 0};
 	char *end;
-	unsigned long cpus = strtoul(text, &end, 10);
+	unsigned long count = strtoul(text, &end, 10);
+	int error;
 
-	if (*text < '0' || *text > '9' || (*end && *end != ',') || cpus < 1 || cpus > VCPU_MAX) {
+	if (*text < '0' || *text > '9' || (*end && *end != ',') || count < 1 || count > VCPU_MAX) {
 		snprintf(why.text, why.size, "--cpus %s: not a number from 1 to %u", text,
 			 VCPU_MAX);
 		return -EINVAL;
 	}
-	key = *end ? end + 1 : NULL;
-	if (key && strncmp(key, pin, strlen(pin))) {
-		snprintf(why.text, why.size, "--cpus %s: no key \"%.*s\"; there is pin", text,
-			 (int)strcspn(key, ","), key);
-		return -EINVAL;
-	}
-	if (key && parse_pin(text, key + strlen(pin), (unsigned int)cpus, &list, why))
-		return -EINVAL;
-	options->cpus = (unsigned int)cpus;
-	options->pin = list;
+	cpus.count = (unsigned int)count;
+	error = parse_cpu_keys(text, *end ? end + 1 : NULL, &cpus, why);
+	if (error)
+		return error;
+	options->cpus = cpus.count;
+	options->pin = cpus.pin;
+	options->has_halt_poll = cpus.has_halt_poll;
+	options->halt_poll_us = cpus.halt_poll_us;
 	return 0;
 }
 
@@ -199,6 +253,8 @@ bool options_get_cpus(const struct options *options, unsigned int index, struct 
 {
 	(void)index;
 	text_add(ret_text, "%u", options->cpus);
+	if (options->has_halt_poll)
+		text_add(ret_text, ",halt-poll=%u", options->halt_poll_us);
 	if (options->pin.count) {
 		text_add(ret_text, ",pin=");
 		cpu_list_format(&options->pin, ret_text);

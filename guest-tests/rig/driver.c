@@ -32,7 +32,7 @@ static int mount_all(void)
 		const char *type, *where;
 	} mounts[] = {
 		{"proc", "/proc"}, {"sysfs", "/sys"}, {"devtmpfs", "/dev"}, {"devpts", "/dev/pts"},
-		{"tmpfs", "/run"},
+		{"tmpfs", "/run"}, {"debugfs", "/sys/kernel/debug"},
 	};
 
 	for (size_t i = 0; i < sizeof(mounts) / sizeof(mounts[0]); i++) {

@@ -61,6 +61,9 @@ static void test_config_everything(void **state)
 	assert_true(options.prefault);
 	assert_int_equal(options.cpus, 3);
 	assert_int_equal(options.on_panic, PANIC_EXIT);
+	assert_int_equal(options.watchdog, WATCHDOG_REBOOT);
+	assert_true(options.has_halt_poll);
+	assert_int_equal(options.halt_poll_us, 5);
 	assert_int_equal(options.shutdown_timeout_s, 4);
 	assert_int_equal(options.pin.count, 3);
 	assert_int_equal(options.pin.cpu[2], 8);
@@ -137,7 +140,7 @@ static const struct refusal {
 	{{COMPATIBLE, {"", "model", FAKE_STRING("x")}},
 	 "/: property \"model\" is unknown; there are compatible, no-reboot, debug-exit"},
 	{{COMPATIBLE, {"cpus", "coutn", FAKE_U32("\0\0\0\1")}},
-	 "/cpus: property \"coutn\" is unknown; there are count, pin"},
+	 "/cpus: property \"coutn\" is unknown; there are count, halt-poll-us, pin"},
 	{{COMPATIBLE, {"cpus", "count", FAKE_U32("\0\0\0\2")},
 	  {"cpus", "pin", FAKE_STRING("1-3")}}, "/cpus: --cpus 2,pin=1-3: pin takes one of"},
 	{{COMPATIBLE, {"cpus", "pin", FAKE_STRING("")}}, "/cpus: --cpus 1,pin=: pin takes a list"},

@@ -46,6 +46,8 @@ static void test_options_defaults(void **state)
 	assert_false(options.no_reboot);
 	assert_int_equal(options.shutdown_timeout_s, 30);
 	assert_int_equal(options.on_panic, PANIC_IGNORE);
+	assert_int_equal(options.watchdog, WATCHDOG_OFF);
+	assert_false(options.has_halt_poll);
 }
 
 static void test_options_everything(void **state)
@@ -235,6 +237,53 @@ static void test_options_pin(void **state)
 	assert_int_equal(options.pin.count, 0);
 }
 
+static void test_options_halt_poll(void **state)
+{
+	static const struct {
+		const char *cpus;
+		bool given;
+		uint32_t us;
+		unsigned int pins;
+	} cases[] = {
+		{"2", false, 0, 0}, {"2,halt-poll=0", true, 0, 0},
+		{"2,halt-poll=200,pin=3,1", true, 200, 2},
+		{"2,halt-poll=4294967", true, 4294967, 0},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		const char *args[] = {"--cpus=1,halt-poll=7", "--cpus", cases[i].cpus, "k", NULL};
+		struct options options;
+		char why[256];
+
+		assert_int_equal(parse(args, &options, why, sizeof(why)), 0);
+		assert_int_equal(options.cpus, 2);
+		assert_int_equal(options.has_halt_poll, cases[i].given);
+		assert_int_equal(options.halt_poll_us, cases[i].us);
+		assert_int_equal(options.pin.count, cases[i].pins);
+	}
+}
+
+static void test_options_watchdog(void **state)
+{
+	static const struct {
+		const char *action;
+		enum watchdog_action watchdog;
+	} cases[] = {
+		{"reboot", WATCHDOG_REBOOT}, {"exit", WATCHDOG_EXIT}, {"off", WATCHDOG_OFF},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		const char *args[] = {"--watchdog", cases[i].action, "k", NULL};
+		struct options options;
+		char why[256];
+
+		assert_int_equal(parse(args, &options, why, sizeof(why)), 0);
+		assert_int_equal(options.watchdog, cases[i].watchdog);
+	}
+}
+
 static void test_options_refuses_with_a_reason(void **state)
 {
 	static const struct {
@@ -257,8 +306,14 @@ static void test_options_refuses_with_a_reason(void **state)
 		{{"--cpus", "65", "k", NULL}, "1 to 64"},
 		{{"--cpus", "two", "k", NULL}, "two"},
 		{{"--cpus", "4x", "k", NULL}, "4x"},
-		{{"--cpus", "4,", "k", NULL}, "no key \"\"; there is pin"},
-		{{"--cpus", "4,pim=1", "k", NULL}, "no key \"pim=1\"; there is pin"},
+		{{"--cpus", "4,", "k", NULL}, "no key \"\"; there are halt-poll, pin"},
+		{{"--cpus", "4,pim=1", "k", NULL}, "no key \"pim=1\"; there are halt-poll, pin"},
+		{{"--cpus", "4,halt-poll", "k", NULL}, "no key \"halt-poll\""},
+		{{"--cpus", "4,halt-poll=", "k", NULL}, "microseconds, 0 to 4294967"},
+		{{"--cpus", "4,halt-poll=-1", "k", NULL}, "microseconds, 0 to 4294967"},
+		{{"--cpus", "4,halt-poll=4294968", "k", NULL}, "microseconds, 0 to 4294967"},
+		{{"--cpus", "4,halt-poll=1ms", "k", NULL}, "microseconds, 0 to 4294967"},
+		{{"--watchdog", "pause", "k", NULL}, "--watchdog pause: not off, reboot or exit"},
 		{{"--cpus", "4,pin=", "k", NULL}, "pin takes a list"},
 		{{"--cpus", "4,pin=0-2", "k", NULL}, "for each of the guest's, 4, not 3"},
 		{{"--cpus", "1,pin=1024", "k", NULL}, "up to 1023"},
@@ -324,6 +379,8 @@ int main(void)
 		cmocka_unit_test(test_options_sizes),
 		cmocka_unit_test(test_options_memory_keys),
 		cmocka_unit_test(test_options_pin),
+		cmocka_unit_test(test_options_halt_poll),
+		cmocka_unit_test(test_options_watchdog),
 		cmocka_unit_test(test_options_refuses_with_a_reason),
 		cmocka_unit_test(test_options_help_names_every_option),
 	};
