@@ -214,6 +214,8 @@ static const struct command commands[] = {
 	{"button-watch", do_button_watch, 0},             {"button", do_button, 1},
 	{"sum", do_sum, 3},           {"fill", do_fill, 4},     {"discard", do_discard, 3},
 	{"zero", do_zero, 3},         {"mount", do_mount, 3},   {"umount", do_umount, 1},
+	{"run", do_run, 1},           {"spawn", do_spawn, 1},
+	{"written", do_written, 3},
 	{"stream", do_stream, 3},     {"watchdog-open", do_watchdog_open, 1},
 	{"watchdog-left", do_watchdog_left, 2},           {"watchdog-feed", do_watchdog_feed, 0},
 };

@@ -14,7 +14,7 @@
 #include <stddef.h>
 
 #define ANSWER_MAX 4000
-#define ARGUMENTS_MAX 8
+#define ARGUMENTS_MAX 32
 
 /* A command writes its answer (at most ANSWER_MAX) and returns 0, or a negative errno. */
 struct command {
@@ -41,6 +41,10 @@ int do_watchdog_open(char **arg, char *answer);
 int do_watchdog_left(char **arg, char *answer);
 int do_watchdog_feed(char **arg, char *answer);
 
+/* agent_run.c */
+int do_run(char **arg, char *answer);
+int do_spawn(char **arg, char *answer);
+
 /* agent_pci.c */
 int do_cfg(char **arg, char *answer);
 int do_mem(char **arg, char *answer);
@@ -53,6 +57,7 @@ int do_stream(char **arg, char *answer);
 
 /* agent_disk.c */
 int do_sum(char **arg, char *answer);
+int do_written(char **arg, char *answer);
 int do_fill(char **arg, char *answer);
 int do_discard(char **arg, char *answer);
 int do_zero(char **arg, char *answer);

@@ -5,10 +5,12 @@
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "guest-tests/rig/sum.h"
@@ -26,6 +28,44 @@ int do_sum(char **arg, char *answer)
 		close(fd);
 	}
 	return sum_file(arg[0], strtoull(arg[1], NULL, 0), strtoull(arg[2], NULL, 0), answer);
+}
+
+#define SECTOR 512U
+#define POLL_NS 5000000L
+
+/* Of the requests that the device has completed: Linux block/stat.rst, write sectors. */
+static int read_written(const char *name, unsigned long long *ret_bytes)
+{
+	char path[64];
+	FILE *file;
+	int fields;
+
+	snprintf(path, sizeof(path), "/sys/block/%s/stat", name);
+	file = fopen(path, "re");
+	if (!file)
+		return -errno;
+	fields = fscanf(file, "%*u %*u %*u %*u %*u %*u %llu", ret_bytes);
+	fclose(file);
+	*ret_bytes *= SECTOR;
+	return fields == 1 ? 0 : -EIO;
+}
+
+/* written NAME BYTES TIME: waits until the disk says that so many are written; the answer is how
+ * many there are then. */
+int do_written(char **arg, char *answer)
+{
+	const struct timespec pause = {.tv_nsec = POLL_NS};
+	long long deadline = agent_ms() + agent_timeout_ms(arg[2]);
+	unsigned long long written = 0, wanted = strtoull(arg[1], NULL, 0);
+	int error;
+
+	while (!(error = read_written(arg[0], &written)) && written < wanted) {
+		if (agent_ms() > deadline)
+			return -ETIMEDOUT;
+		nanosleep(&pause, NULL);
+	}
+	snprintf(answer, ANSWER_MAX, "%llu", written);
+	return error;
 }
 
 static int write_all(int fd, uint64_t off, uint64_t len, uint64_t seed)

@@ -26,6 +26,17 @@ static struct rig rig = {
 	},
 };
 
+/* The initramfs is no file system that pivot_root() takes away from anybody, as passt does for
+ * itself (Linux ramfs-rootfs-initramfs.rst, What is rootfs?); the same folders on top of it are. */
+static int leave_rootfs(void)
+{
+	mkdir("/root", 0755);
+	if (mount("/", "/root", NULL, MS_BIND, NULL) < 0 || chdir("/root") < 0 ||
+	    mount(".", "/", NULL, MS_MOVE, NULL) < 0 || chroot(".") < 0)
+		return fail("cannot leave rootfs: %m");
+	return 0;
+}
+
 static int mount_all(void)
 {
 	static const struct {
@@ -93,8 +104,10 @@ static void shell(void)
 
 int main(void)
 {
-	int result = mount_all();
+	int result = leave_rootfs();
 
+	if (result == 0)
+		result = mount_all();
 	open_console();
 	kernel_log_begin();
 	signal(SIGPIPE, SIG_IGN);

@@ -2,10 +2,10 @@
  * The driver: /init of the rig's host. It starts virtual machines, speaks with their guests over
  * the serial line, watches the host's sysfs, and performs a scenario file (language: README.md).
  *
- * One thread, no process beside the VMM's but one that may wait for a slow write, and one that
- * gives back what it gets: QEMU's software
- * SVM stays reliable only while the host around a guest is quiet. So it waits in poll() and samples
- * sysfs at most every SAMPLE_MS, and only while a step needs it.
+ * One thread, no process beside the VMM's but one that may wait for a slow write, one that gives
+ * back what it gets, and what steps run: QEMU's software SVM stays reliable only while the host
+ * around a guest is quiet. So it waits in poll() and samples sysfs at most every SAMPLE_MS, and
+ * only while a step needs it.
  *
  * Functions that can fail return 0, or -1 after fail() has recorded the reason.
  */
@@ -87,7 +87,7 @@ struct writer {
 	int pidfd;
 };
 
-/* A command of minivmm's that runs to its end. */
+/* A program that runs to its end. */
 struct runner {
 	pid_t pid;            /* 0: none */
 	int pidfd;
@@ -207,6 +207,7 @@ int do_watch(struct rig *rig, const struct words *words, const char *rest);
 
 /* Steps of driver_values.c, driver_writer.c, driver_monitor.c, driver_usage.c, driver_soak.c,
  * driver_api.c, driver_run.c. */
+int do_random(struct rig *rig, const struct words *words, const char *rest);
 int do_keep(struct rig *rig, const struct words *words, const char *rest);
 int do_field(struct rig *rig, const struct words *words, const char *rest);
 int do_expect(struct rig *rig, const struct words *words, const char *rest);
@@ -223,5 +224,6 @@ int do_vm_steady(struct rig *rig, const struct words *words, const char *rest);
 int do_api(struct rig *rig, const struct words *words, const char *rest);
 int do_soak(struct rig *rig, const struct words *words, const char *rest);
 int do_run(struct rig *rig, const struct words *words, const char *rest);
+int do_host_run(struct rig *rig, const struct words *words, const char *rest);
 
 #endif

@@ -1,4 +1,5 @@
-/* A command of minivmm's besides running a guest: run to its end, beside a VM or without one. */
+/* A program, which is mostly a command of minivmm's besides running a guest: run to its end, beside
+ * a VM or without one. */
 #include "guest-tests/rig/driver.h"
 
 #include <fcntl.h>
@@ -10,27 +11,31 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define VMM "/bin/minivmm"
+#define PATH "/bin:/usr/bin"
 #define RUN_MS 60000U
 
-static void exec_command(const struct words *words, int out)
+/* The arguments are the words from number `first` on, without the time. */
+static void exec_program(const char *program, const struct words *words, unsigned int first,
+			 int out)
 {
-	char name[] = "minivmm", *argv[WORDS_MAX + 1] = {name};
-	/* run STATUS ARGUMENTS... [TIME] */
+	char name[NAME_MAX_BYTES], *argv[WORDS_MAX + 2] = {name};
 	unsigned int count = words->count - (words->timeout_ms ? 1 : 0), n = 1;
 
-	for (unsigned int i = 2; i < count; i++)
+	snprintf(name, sizeof(name), "%s", program);
+	for (unsigned int i = first; i < count; i++)
 		argv[n++] = words->word[i];
 	setsid();
 	dup2(open("/dev/null", O_RDONLY | O_CLOEXEC), 0);
 	dup2(out, 1);
 	dup2(out, 2);
 	signal(SIGPIPE, SIG_DFL);
-	execv(VMM, argv);
+	setenv("PATH", PATH, 1);
+	execvp(name, argv);
 	_exit(127);
 }
 
-static int start(struct runner *runner, const struct words *words)
+static int start(struct runner *runner, const char *program, const struct words *words,
+		 unsigned int first)
 {
 	int out[2];
 
@@ -40,10 +45,10 @@ static int start(struct runner *runner, const struct words *words)
 	fflush(stdout);
 	runner->pid = fork();
 	if (runner->pid == 0)
-		exec_command(words, out[1]);
+		exec_program(program, words, first, out[1]);
 	close(out[1]);
 	runner->pidfd = (int)syscall(SYS_pidfd_open, runner->pid, 0);
-	return runner->pid < 0 || runner->pidfd < 0 ? fail("host: cannot start minivmm: %m") : 0;
+	return runner->pid < 0 || runner->pidfd < 0 ? fail("host: cannot start it: %m") : 0;
 }
 
 static void take_line(struct rig *rig, char *line)
@@ -101,13 +106,13 @@ static int check_end(const struct rig *rig, int status, const char *wanted)
 	return 0;
 }
 
-int do_run(struct rig *rig, const struct words *words, const char *rest)
+static int run(struct rig *rig, const char *program, const struct words *words, unsigned int first,
+	       const char *wanted)
 {
 	unsigned int ms = timeout_or(words, RUN_MS);
 	int result, status;
 
-	timeline_note("minivmm%s", rest + strcspn(rest, " "));
-	if (start(&rig->runner, words) < 0)
+	if (start(&rig->runner, program, words, first) < 0)
 		return -1;
 	result = rig_wait(rig, ended, NULL, ms);
 	status = rig->runner.status;
@@ -117,5 +122,19 @@ int do_run(struct rig *rig, const struct words *words, const char *rest)
 		return result < 0 ? -1 : fail("it still runs after %u ms", ms);
 	}
 	finish(rig);
-	return check_end(rig, status, words->word[1]);
+	return check_end(rig, status, wanted);
+}
+
+/* run STATUS ARGUMENTS... [TIME] */
+int do_run(struct rig *rig, const struct words *words, const char *rest)
+{
+	timeline_note("minivmm%s", rest + strcspn(rest, " "));
+	return run(rig, "minivmm", words, 2, words->word[1]);
+}
+
+/* host run STATUS PROGRAM ARGUMENTS... [TIME] */
+int do_host_run(struct rig *rig, const struct words *words, const char *rest)
+{
+	(void)rest;
+	return run(rig, words->word[3], words, 4, words->word[2]);
 }

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
 #define VALUES_MAX 8
 
@@ -36,6 +37,20 @@ int do_keep(struct rig *rig, const struct words *words, const char *rest)
 	snprintf(values[i].text, sizeof(values[i].text), "%.*s",
 		 (int)sizeof(values[i].text) - 1, rig->answer);
 	say("kept: %s is %s", values[i].name, values[i].text);
+	return 0;
+}
+
+/* random LOW HIGH: the answer is a number of that range. */
+int do_random(struct rig *rig, const struct words *words, const char *rest)
+{
+	unsigned long low = strtoul(words->word[1], NULL, 0);
+	unsigned long high = strtoul(words->word[2], NULL, 0), number;
+
+	(void)rest;
+	if (high <= low || getrandom(&number, sizeof(number), 0) != sizeof(number))
+		return fail("no number from %lu to %lu", low, high);
+	snprintf(rig->answer, sizeof(rig->answer), "%lu",
+		 low + number % (high - low + 1));
 	return 0;
 }
 

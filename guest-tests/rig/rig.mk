@@ -4,7 +4,9 @@
 #   host-FLAVOUR.cpio      the host's initramfs: driver, busybox, modules
 #   guest-FLAVOUR.cpio     a guest's kernel and initramfs, to be found by the host below /guests/FLAVOUR;
 #                          with FLAVOUR-pvh the kernel is the PVH ELF image, with FLAVOUR-uki a unified
-#                          kernel image with all in it, else the bzImage
+#                          kernel image with all in it, else the bzImage; with FLAVOUR-tools the
+#                          initramfs has these:
+#   tools.cpio             fio, iperf3, passt
 #   vmm.cpio               minivmm
 #   pr3.aml                ACPI table of the host
 #
@@ -74,6 +76,17 @@ $(OUT)/guest-%-uki.cpio: $(OUT)/initrd-%
 		--add-section .linux=$(KERNELS)/$*/vmlinuz --change-section-vma .linux=0x2000000 \
 		--add-section .initrd=$(OUT)/initrd-$* --change-section-vma .initrd=0x4000000 \
 		$(UKI_STUB) $@.d/guests/$*-uki/kernel
+	@$(call pack,$@.d)
+
+$(OUT)/tools.cpio: $(RIG)/tools
+	@rm -rf $@.d && mkdir -p $(@D)
+	@$(RIG)/tools $@.d
+	@$(call pack,$@.d)
+
+$(OUT)/guest-%-tools.cpio: $(OUT)/initrd-% $(OUT)/tools.cpio
+	@rm -rf $@.d && mkdir -p $@.d/guests/$*-tools
+	@cat $^ >$@.d/guests/$*-tools/initrd
+	@cp $(KERNELS)/$*/vmlinuz $@.d/guests/$*-tools/kernel
 	@$(call pack,$@.d)
 
 $(OUT)/guest-%.cpio: $(OUT)/initrd-%
