@@ -17,11 +17,15 @@
 #include "vmm/irq.h"
 #include "vmm/layout.h"
 
-/* ACPI 6.3, 4.8.3.1.1 PM1 Status Registers and 4.8.3.1.2 PM1 Enable Registers: the same bits. */
+/* ACPI 6.3, 4.8.3.1.1 PM1 Status Registers and 4.8.3.1.2 PM1 Enable Registers: the same bits, but
+ * for the last two, which raise no SCI. */
 #define PM1_TMR 0x0001U
 #define PM1_GBL 0x0020U
 #define PM1_PWRBTN 0x0100U
 #define PM1_RTC 0x0400U
+#define PM1_PCIEXP_WAKE 0x4000U /* status: such a wake; enable: none of them, please */
+#define PM1_WAK 0x8000U         /* status only */
+#define PM1_EVENTS (PM1_TMR | PM1_GBL | PM1_PWRBTN | PM1_RTC)
 #define PM1_LEN 2U
 
 /* ACPI 6.3, 4.8.3.2.1 PM1 Control Registers. */
@@ -49,6 +53,7 @@ struct event_block {
 	unsigned int len; /* bytes of each of the two registers */
 	uint8_t status[GPE_LEN], enable[GPE_LEN];
 	uint8_t enable_rw[GPE_LEN];
+	uint8_t events[GPE_LEN]; /* bits that raise the SCI where status and enable are set */
 };
 
 struct acpi_pm {
@@ -60,6 +65,8 @@ struct acpi_pm {
 	struct event_block pm1, gpe;
 	uint32_t control;     /* PM1a_CNT: the bits that keep what is written */
 	uint8_t reset_control;
+	bool suspended;       /* from SLP_EN on; CPUs may still be about to stop */
+	enum acpi_pm_wake woken_by;
 	uint64_t timer_laps;  /* changes of the timer's bit 31 that have been accounted for */
 	struct irq_line sci;
 };
@@ -69,9 +76,25 @@ struct acpi_pm {
 static bool is_pending(const struct event_block *block)
 {
 	for (unsigned int i = 0; i < block->len; i++)
-		if (block->status[i] & block->enable[i])
+		if (block->status[i] & block->enable[i] & block->events[i])
 			return true;
 	return false;
+}
+
+static void split(uint8_t bytes[PM1_LEN], uint16_t bits)
+{
+	bytes[0] = (uint8_t)bits;
+	bytes[1] = (uint8_t)(bits >> 8);
+}
+
+static uint16_t joined(const uint8_t bytes[PM1_LEN])
+{
+	return (uint16_t)(bytes[0] | bytes[1] << 8);
+}
+
+static void set_pm1_status(struct acpi_pm *pm, uint16_t bits)
+{
+	split(pm->pm1.status, joined(pm->pm1.status) | bits);
 }
 
 static void update_sci_locked(struct acpi_pm *pm)
@@ -108,7 +131,7 @@ static void advance_locked(struct acpi_pm *pm, uint64_t now_ns)
 	if (laps <= pm->timer_laps)
 		return;
 	pm->timer_laps = laps;
-	pm->pm1.status[0] |= PM1_TMR;
+	set_pm1_status(pm, PM1_TMR);
 	update_sci_locked(pm);
 }
 
@@ -153,6 +176,90 @@ static void timer_access(void *opaque, struct bus_access *access)
 		access->value = (uint32_t)acpi_pm_ticks(now_ns) >> 8 * access->off;
 }
 
+/* --- S3 --- */
+
+/* What waits, of that which the guest enabled. The timer has no power in S3. */
+static enum acpi_pm_wake find_wake_locked(const struct acpi_pm *pm)
+{
+	uint16_t pm1 = joined(pm->pm1.status) & joined(pm->pm1.enable);
+
+	if (pm1 & PM1_PWRBTN)
+		return ACPI_PM_BUTTON;
+	if (pm1 & PM1_RTC)
+		return ACPI_PM_RTC;
+	return is_pending(&pm->gpe) ? ACPI_PM_GPE : ACPI_PM_ASLEEP;
+}
+
+/* The first cause counts. True: the machine is to be told, once the lock is released. */
+static bool wake_locked(struct acpi_pm *pm, enum acpi_pm_wake cause)
+{
+	if (!pm->suspended || pm->woken_by)
+		return false;
+	pm->woken_by = cause;
+	return cause;
+}
+
+static void tell_wake(struct acpi_pm *pm, bool wakes)
+{
+	if (wakes)
+		pm->request(pm->opaque, MACHINE_WAKE);
+}
+
+/* A wake that waits already is one for the machine to find. */
+static void begin_sleep(struct acpi_pm *pm)
+{
+	bool begins;
+
+	pthread_mutex_lock(&pm->lock);
+	begins = !pm->suspended;
+	pm->suspended = true;
+	wake_locked(pm, find_wake_locked(pm));
+	pthread_mutex_unlock(&pm->lock);
+	if (begins)
+		pm->request(pm->opaque, MACHINE_SUSPEND);
+}
+
+bool acpi_pm_wake(struct acpi_pm *pm)
+{
+	bool suspended, wakes;
+
+	pthread_mutex_lock(&pm->lock);
+	suspended = pm->suspended;
+	wakes = wake_locked(pm, ACPI_PM_USER);
+	pthread_mutex_unlock(&pm->lock);
+	tell_wake(pm, wakes);
+	return suspended;
+}
+
+bool acpi_pm_is_suspended(struct acpi_pm *pm)
+{
+	bool suspended;
+
+	pthread_mutex_lock(&pm->lock);
+	suspended = pm->suspended;
+	pthread_mutex_unlock(&pm->lock);
+	return suspended;
+}
+
+enum acpi_pm_wake acpi_pm_woken_by(struct acpi_pm *pm)
+{
+	enum acpi_pm_wake cause;
+
+	pthread_mutex_lock(&pm->lock);
+	cause = pm->woken_by;
+	pthread_mutex_unlock(&pm->lock);
+	return cause;
+}
+
+void acpi_pm_resume(struct acpi_pm *pm)
+{
+	pthread_mutex_lock(&pm->lock);
+	pm->suspended = false;
+	pm->woken_by = ACPI_PM_ASLEEP;
+	set_pm1_status(pm, PM1_WAK);
+	pthread_mutex_unlock(&pm->lock);
+}
+
 /* --- control --- */
 
 /* Returns the bits of the register as they stand on the bus for the time of the write. */
@@ -183,6 +290,8 @@ static void control_access(void *opaque, struct bus_access *access)
 	type = (value & PM1_CNT_SLP_TYP) >> PM1_CNT_SLP_TYP_SHIFT;
 	if (type == ACPI_PM_SLP_TYP_S5)
 		pm->request(pm->opaque, MACHINE_POWER_OFF);
+	else if (type == ACPI_PM_SLP_TYP_S3)
+		begin_sleep(pm);
 	else
 		log_guest("acpi: sleep type %u is not offered, ignoring", type);
 }
@@ -206,6 +315,17 @@ static void reset_access(void *opaque, struct bus_access *access)
 
 /* --- for the machine --- */
 
+/* The end of what sets a status bit, with the lock held, which it releases. What wakes is `cause`,
+ * or else what the guest enabled. */
+static void happened(struct acpi_pm *pm, enum acpi_pm_wake cause)
+{
+	bool wakes = wake_locked(pm, cause ? cause : find_wake_locked(pm));
+
+	update_sci_locked(pm);
+	pthread_mutex_unlock(&pm->lock);
+	tell_wake(pm, wakes);
+}
+
 void acpi_pm_raise_gpe(struct acpi_pm *pm, unsigned int number)
 {
 	if (number / 8 >= GPE_LEN) {
@@ -214,16 +334,32 @@ void acpi_pm_raise_gpe(struct acpi_pm *pm, unsigned int number)
 	}
 	pthread_mutex_lock(&pm->lock);
 	pm->gpe.status[number / 8] |= (uint8_t)(1U << number % 8);
-	update_sci_locked(pm);
-	pthread_mutex_unlock(&pm->lock);
+	happened(pm, ACPI_PM_ASLEEP);
 }
 
+/* ACPI 6.3, 4.8.2.2.1 Power Button: a press wakes whether PWRBTN_EN is set or not. */
 void acpi_pm_power_button(struct acpi_pm *pm)
 {
 	pthread_mutex_lock(&pm->lock);
-	pm->pm1.status[1] |= PM1_PWRBTN >> 8;
-	update_sci_locked(pm);
-	pthread_mutex_unlock(&pm->lock);
+	set_pm1_status(pm, PM1_PWRBTN);
+	happened(pm, ACPI_PM_BUTTON);
+}
+
+/* ACPI 6.3, 4.8.2.4 Real Time Clock Alarm */
+void acpi_pm_rtc(struct acpi_pm *pm)
+{
+	pthread_mutex_lock(&pm->lock);
+	set_pm1_status(pm, PM1_RTC);
+	happened(pm, ACPI_PM_ASLEEP);
+}
+
+/* ACPI 6.3, 4.8.3.1.1 PM1 Status Registers: PCIEXP_WAKE_STS is set only by what wakes. */
+void acpi_pm_pcie_wake(struct acpi_pm *pm)
+{
+	pthread_mutex_lock(&pm->lock);
+	if (pm->suspended)
+		set_pm1_status(pm, PM1_PCIEXP_WAKE);
+	happened(pm, joined(pm->pm1.enable) & PM1_PCIEXP_WAKE ? ACPI_PM_ASLEEP : ACPI_PM_PME);
 }
 
 static void clear_events(struct event_block *block)
@@ -239,6 +375,8 @@ void acpi_pm_reset(struct acpi_pm *pm)
 	clear_events(&pm->gpe);
 	pm->control = 0;
 	pm->reset_control = 0;
+	pm->suspended = false;
+	pm->woken_by = ACPI_PM_ASLEEP;
 	pm->timer_laps = acpi_pm_ticks(clock_ns()) >> 31;
 	update_sci_locked(pm);
 	pthread_mutex_unlock(&pm->lock);
@@ -271,7 +409,6 @@ static int claim_ports(struct acpi_pm *pm, struct bus *port)
 struct acpi_pm *acpi_pm_create(struct bus *port, struct irq_chip *irq, machine_request_fn request,
 			       void *opaque)
 {
-	const uint16_t pm1_enable = PM1_TMR | PM1_GBL | PM1_PWRBTN | PM1_RTC;
 	struct acpi_pm *pm = calloc(1, sizeof(*pm));
 
 	if (!pm)
@@ -282,10 +419,11 @@ struct acpi_pm *acpi_pm_create(struct bus *port, struct irq_chip *irq, machine_r
 	pthread_mutex_init(&pm->lock, NULL);
 	pm->sci.gsi = GSI_SCI;
 	pm->pm1.len = PM1_LEN;
-	pm->pm1.enable_rw[0] = (uint8_t)pm1_enable;
-	pm->pm1.enable_rw[1] = pm1_enable >> 8;
+	split(pm->pm1.events, PM1_EVENTS);
+	split(pm->pm1.enable_rw, PM1_EVENTS | PM1_PCIEXP_WAKE);
 	pm->gpe.len = GPE_LEN;
 	memset(pm->gpe.enable_rw, 0xff, sizeof(pm->gpe.enable_rw));
+	memset(pm->gpe.events, 0xff, sizeof(pm->gpe.events));
 	acpi_pm_reset(pm);
 	if (claim_ports(pm, port)) {
 		acpi_pm_destroy(pm);

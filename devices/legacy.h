@@ -30,9 +30,9 @@ size_t serial_input(struct serial *serial, const uint8_t *bytes, size_t len);
 int serial_room_fd(const struct serial *serial);
 
 /* MC146818-compatible clock with 114 bytes of memory; UTC of the host plus what the guest set.
- * The alarm and the update interrupt are kept; periodic interrupts are not offered.
- * `timer_fd` of rtc_timer_fd() must be watched by the loop and given to rtc_timer(). */
-struct rtc *rtc_create(struct bus *port, struct irq_chip *irq);
+ * The alarm and the update interrupt are kept, and told to `pm`; periodic interrupts are not
+ * offered. `timer_fd` of rtc_timer_fd() must be watched by the loop and given to rtc_timer(). */
+struct rtc *rtc_create(struct bus *port, struct irq_chip *irq, struct acpi_pm *pm);
 void rtc_destroy(struct rtc *rtc);
 void rtc_reset(struct rtc *rtc);
 int rtc_timer_fd(const struct rtc *rtc);

@@ -19,6 +19,7 @@
 
 struct rtc {
 	struct irq_chip *irq;
+	struct acpi_pm *pm;
 	int timer_fd;
 
 	pthread_mutex_t lock; /* protects everything below */
@@ -36,8 +37,8 @@ static int64_t host_ns(void)
 	return now.tv_sec * SECOND + now.tv_nsec;
 }
 
-/* The interrupt reaches the guest as an edge. The timer runs only while an enabled interrupt is to
- * come, and follows the host's clock when that is set. */
+/* The interrupt reaches the guest as an edge, and sets RTC_STS, as ICH9's does. The timer runs only
+ * while an enabled interrupt is to come, and follows the host's clock when that is set. */
 static void update_locked(struct rtc *rtc)
 {
 	bool asserted = rtc_clock_irq(&rtc->clock);
@@ -46,8 +47,10 @@ static void update_locked(struct rtc *rtc)
 		.it_value = {.tv_sec = next / SECOND, .tv_nsec = next % SECOND},
 	};
 
-	if (asserted && !rtc->asserted)
+	if (asserted && !rtc->asserted) {
 		irq_pulse(rtc->irq, GSI_RTC);
+		acpi_pm_rtc(rtc->pm);
+	}
 	rtc->asserted = asserted;
 	if (next == rtc->armed_ns)
 		return;
@@ -100,7 +103,7 @@ void rtc_reset(struct rtc *rtc)
 	pthread_mutex_unlock(&rtc->lock);
 }
 
-struct rtc *rtc_create(struct bus *port, struct irq_chip *irq)
+struct rtc *rtc_create(struct bus *port, struct irq_chip *irq, struct acpi_pm *pm)
 {
 	static const struct bus_ops ops = {1, rtc_access};
 	struct rtc *rtc = calloc(1, sizeof(*rtc));
@@ -108,6 +111,7 @@ struct rtc *rtc_create(struct bus *port, struct irq_chip *irq)
 	if (!rtc)
 		return NULL;
 	rtc->irq = irq;
+	rtc->pm = pm;
 	pthread_mutex_init(&rtc->lock, NULL);
 	rtc_clock_init(&rtc->clock, host_ns());
 	rtc->timer_fd = timerfd_create(CLOCK_REALTIME, TFD_CLOEXEC | TFD_NONBLOCK);

@@ -81,7 +81,7 @@ static int create_devices(struct machine *m)
 
 	m->pm = acpi_pm_create(m->port, m->irq, machine_on_request, m);
 	m->serial = serial_create(m->port, m->irq, PORT_COM1, GSI_COM1, STDOUT_FILENO);
-	m->rtc = rtc_create(m->port, m->irq);
+	m->rtc = rtc_create(m->port, m->irq, m->pm);
 	m->pci = pci_host_create(&pci);
 	if (!m->pm || !m->serial || !m->rtc || !m->pci)
 		return -ENOMEM;

@@ -18,6 +18,9 @@
 #define GPE_STS PORT_GPE0
 #define GPE_EN (PORT_GPE0 + GPE0_SIZE / 2)
 #define PWRBTN 0x100
+#define RTC 0x400
+#define PCIEXP_WAKE 0x4000
+#define WAK 0x8000
 #define SCI_EN 0x0001
 #define SLP_EN 0x2000
 #define SLP_TYP(type) ((uint64_t)(type) << 10)
@@ -26,7 +29,7 @@ struct fixture {
 	struct bus *port;
 	struct irq_chip *irq;
 	struct acpi_pm *pm;
-	int requests[2]; /* of each enum machine_request */
+	int requests[MACHINE_WAKE + 1]; /* of each enum machine_request */
 };
 
 static void on_request(void *opaque, enum machine_request request)
@@ -137,10 +140,10 @@ static void test_acpi_pm_register_widths(void **state)
 		unsigned int len;
 		uint64_t write, read;
 	} cases[] = {
-		{PM1_EN, 2, 0xffff, 0x0521},           /* what there is to enable */
+		{PM1_EN, 2, 0xffff, 0x4521},           /* what there is to enable */
 		{PM1_EN, 2, 0x0100, 0x0100},
 		{PM1_EN, 1, 0x20, 0x20},
-		{PM1_EN + 1, 1, 0xff, 0x05},
+		{PM1_EN + 1, 1, 0xff, 0x45},
 		{PM1_STS, 4, 0x01210000, 0x01210000},  /* status and enable at once */
 		{PM1_STS, 2, 0xffff, 0},
 		{GPE_EN, 4, 0x12345678, 0x12345678},
@@ -240,7 +243,8 @@ static void test_acpi_pm_sleep(void **state)
 		{PORT_PM1A_CNT, 2, SLP_TYP(ACPI_PM_SLP_TYP_S5) | SLP_EN | SCI_EN, 1},
 		{PORT_PM1A_CNT, 4, SLP_TYP(ACPI_PM_SLP_TYP_S5) | SLP_EN, 1},
 		{PORT_PM1A_CNT + 1, 1, SLP_EN >> 8, 1},
-		{PORT_PM1A_CNT, 2, SLP_TYP(1) | SLP_EN, 0},
+		{PORT_PM1A_CNT, 2, SLP_TYP(ACPI_PM_SLP_TYP_S3), 0},
+		{PORT_PM1A_CNT, 2, SLP_TYP(2) | SLP_EN, 0},
 		{PORT_PM1A_CNT, 2, SLP_TYP(5) | SLP_EN, 0},
 		{PORT_PM1A_CNT, 2, SLP_TYP(7) | SLP_EN, 0},
 		{PORT_PM1A_CNT, 1, 0xff, 0},
@@ -256,6 +260,151 @@ static void test_acpi_pm_sleep(void **state)
 		assert_false(guest_in(f->port, PORT_PM1A_CNT, 2) & SLP_EN);
 	}
 	assert_int_equal(f->requests[MACHINE_RESET], 0);
+	assert_int_equal(f->requests[MACHINE_SUSPEND], 0);
+	assert_int_equal(f->requests[MACHINE_WAKE], 0);
+}
+
+/* --- S3 --- */
+
+static void fall_asleep(struct fixture *f)
+{
+	f->requests[MACHINE_SUSPEND] = 0;
+	f->requests[MACHINE_WAKE] = 0;
+	guest_out(f->port, PORT_PM1A_CNT, 2, SLP_TYP(ACPI_PM_SLP_TYP_S3) | SLP_EN);
+	assert_int_equal(f->requests[MACHINE_SUSPEND], 1);
+}
+
+enum cause { BUTTON, ALARM, PME, GPE, USER };
+
+static void cause_wake(struct fixture *f, enum cause cause)
+{
+	switch (cause) {
+	case BUTTON:
+		acpi_pm_power_button(f->pm);
+		break;
+	case ALARM:
+		acpi_pm_rtc(f->pm);
+		break;
+	case PME:
+		acpi_pm_pcie_wake(f->pm);
+		break;
+	case GPE:
+		acpi_pm_raise_gpe(f->pm, GPE_SLOT_FIRST);
+		break;
+	case USER:
+		assert_true(acpi_pm_wake(f->pm));
+		break;
+	}
+}
+
+static void test_acpi_pm_wakes(void **state)
+{
+	static const struct {
+		uint64_t enable;  /* PM1 */
+		uint64_t gpes;
+		enum cause cause;
+		enum acpi_pm_wake woken_by;
+		uint64_t status;  /* PM1, of the cause */
+	} cases[] = {
+		{PWRBTN, 0, BUTTON, ACPI_PM_BUTTON, PWRBTN},
+		{0, 0, BUTTON, ACPI_PM_BUTTON, PWRBTN},      /* always wakes */
+		{RTC, 0, ALARM, ACPI_PM_RTC, RTC},
+		{0, 0, ALARM, ACPI_PM_ASLEEP, RTC},
+		{PWRBTN, 0, ALARM, ACPI_PM_ASLEEP, RTC},
+		{0, 0, PME, ACPI_PM_PME, PCIEXP_WAKE},
+		{PCIEXP_WAKE, 0, PME, ACPI_PM_ASLEEP, PCIEXP_WAKE},
+		{0, 1, GPE, ACPI_PM_GPE, 0},
+		{0, 0, GPE, ACPI_PM_ASLEEP, 0},
+		{0, 0, USER, ACPI_PM_USER, 0},
+	};
+	struct fixture *f = *state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		int wakes = cases[i].woken_by != ACPI_PM_ASLEEP;
+
+		acpi_pm_reset(f->pm);
+		guest_out(f->port, PM1_EN, 2, cases[i].enable);
+		guest_out(f->port, GPE_EN + GPE_SLOT_FIRST / 8, 1, cases[i].gpes);
+		fall_asleep(f);
+		cause_wake(f, cases[i].cause);
+		if (acpi_pm_woken_by(f->pm) != cases[i].woken_by ||
+		    f->requests[MACHINE_WAKE] != wakes)
+			fail_msg("case %zu: by %d, %d times", i, acpi_pm_woken_by(f->pm),
+				 f->requests[MACHINE_WAKE]);
+		acpi_pm_power_button(f->pm); /* only the first cause counts */
+		assert_int_equal(f->requests[MACHINE_WAKE], 1);
+		guest_out(f->port, PM1_STS, 2, PWRBTN & ~cases[i].status);
+		acpi_pm_resume(f->pm);
+		assert_int_equal(guest_in(f->port, PM1_STS, 2), WAK | cases[i].status);
+		assert_int_equal(guest_in(f->port, PM1_EN, 2), cases[i].enable);
+		assert_false(acpi_pm_wake(f->pm));
+	}
+}
+
+/* An event that the guest enabled and has not seen to does not let it sleep. */
+static void test_acpi_pm_pending_event_wakes_at_once(void **state)
+{
+	static const struct {
+		uint64_t enable, gpes;
+		enum cause cause;
+		enum acpi_pm_wake woken_by;
+	} cases[] = {
+		{PWRBTN, 0, BUTTON, ACPI_PM_BUTTON},
+		{RTC, 0, ALARM, ACPI_PM_RTC},
+		{0, 1, GPE, ACPI_PM_GPE},
+		{0, 0, BUTTON, ACPI_PM_ASLEEP},
+		{PWRBTN, 0, ALARM, ACPI_PM_ASLEEP},
+		{RTC, 0, GPE, ACPI_PM_ASLEEP},
+		{PWRBTN, 0, PME, ACPI_PM_ASLEEP}, /* of a guest that was awake */
+	};
+	struct fixture *f = *state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		acpi_pm_reset(f->pm);
+		cause_wake(f, cases[i].cause);
+		guest_out(f->port, PM1_EN, 2, cases[i].enable);
+		guest_out(f->port, GPE_EN + GPE_SLOT_FIRST / 8, 1, cases[i].gpes);
+		fall_asleep(f);
+		if (acpi_pm_woken_by(f->pm) != cases[i].woken_by)
+			fail_msg("case %zu: by %d", i, acpi_pm_woken_by(f->pm));
+		assert_int_equal(f->requests[MACHINE_WAKE], 0); /* the machine looks itself */
+	}
+}
+
+/* The SCI follows WAK_STS and PCIEXP_WAKE_STS nowhere. */
+static void test_acpi_pm_wake_status_raises_no_sci(void **state)
+{
+	struct fixture *f = *state;
+
+	guest_out(f->port, PM1_EN, 2, 0xffff & ~PCIEXP_WAKE);
+	fall_asleep(f);
+	acpi_pm_pcie_wake(f->pm);
+	acpi_pm_resume(f->pm);
+	guest_out(f->port, PM1_EN, 2, 0xffff);
+	assert_int_equal(guest_in(f->port, PM1_STS, 2), WAK | PCIEXP_WAKE);
+	assert_false(fake_irq_level(f->irq, GSI_SCI));
+	acpi_pm_power_button(f->pm);
+	assert_true(fake_irq_level(f->irq, GSI_SCI));
+	guest_out(f->port, PM1_STS, 2, 0xffff);
+	assert_int_equal(guest_in(f->port, PM1_STS, 2), 0);
+}
+
+/* A guest that is awake, and one whose CPUs ask twice. */
+static void test_acpi_pm_sleeps_once(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_false(acpi_pm_wake(f->pm));
+	acpi_pm_power_button(f->pm);
+	acpi_pm_pcie_wake(f->pm);
+	assert_int_equal(f->requests[MACHINE_WAKE], 0);
+	assert_int_equal(guest_in(f->port, PM1_STS, 2), PWRBTN);
+	fall_asleep(f);
+	guest_out(f->port, PORT_PM1A_CNT, 2, SLP_TYP(ACPI_PM_SLP_TYP_S3) | SLP_EN);
+	assert_int_equal(f->requests[MACHINE_SUSPEND], 1);
+	acpi_pm_reset(f->pm);
+	assert_false(acpi_pm_wake(f->pm));
+	fall_asleep(f);
 }
 
 static void test_acpi_pm_reset_register(void **state)
@@ -354,6 +503,10 @@ int main(void)
 		TEST(test_acpi_pm_timer_reads_the_clock),
 		TEST(test_acpi_pm_timer_carry),
 		TEST(test_acpi_pm_sleep),
+		TEST(test_acpi_pm_wakes),
+		TEST(test_acpi_pm_pending_event_wakes_at_once),
+		TEST(test_acpi_pm_wake_status_raises_no_sci),
+		TEST(test_acpi_pm_sleeps_once),
 		TEST(test_acpi_pm_reset_register),
 		TEST(test_acpi_pm_reset_register_beside_pci),
 		TEST(test_acpi_pm_reset_clears_all),

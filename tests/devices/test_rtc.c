@@ -380,15 +380,25 @@ static void test_rtc_reset_keeps_time(void **state)
 struct fixture {
 	struct bus *port;
 	struct irq_chip *irq;
+	struct acpi_pm *pm;
 	struct rtc *rtc;
+	int requests[MACHINE_WAKE + 1];
 };
+
+static void on_request(void *opaque, enum machine_request request)
+{
+	struct fixture *f = opaque;
+
+	f->requests[request]++;
+}
 
 static int setup_device(void **state)
 {
 	static struct fixture f;
 
 	f = (struct fixture){.port = bus_create("port"), .irq = fake_irq_create()};
-	f.rtc = rtc_create(f.port, f.irq);
+	f.pm = acpi_pm_create(f.port, f.irq, on_request, &f);
+	f.rtc = f.pm ? rtc_create(f.port, f.irq, f.pm) : NULL;
 	*state = &f;
 	return f.rtc ? 0 : -1;
 }
@@ -398,6 +408,7 @@ static int teardown_device(void **state)
 	struct fixture *f = *state;
 
 	rtc_destroy(f->rtc);
+	acpi_pm_destroy(f->pm);
 	fake_irq_destroy(f->irq);
 	bus_destroy(f->port);
 	return 0;
@@ -471,11 +482,61 @@ static void test_rtc_device_update_interrupt(void **state)
 	assert_int_equal(poll(&pollfd, 1, 0), 0);
 }
 
+/* The alarm of the next second: nobody but the timer looks at the clock meanwhile. */
+static void set_alarm(struct fixture *f)
+{
+	static const uint8_t alarms[] = {RTC_SECONDS_ALARM, RTC_MINUTES_ALARM, RTC_HOURS_ALARM};
+
+	for (size_t i = 0; i < ARRAY_SIZE(alarms); i++)
+		out(f, alarms[i], RTC_ALARM_DONT_CARE);
+	in(f, RTC_C);
+	out(f, RTC_B, RTC_B_24H | RTC_B_AIE);
+}
+
+static void await_alarm(struct fixture *f)
+{
+	struct pollfd pollfd = {.fd = rtc_timer_fd(f->rtc), .events = POLLIN};
+
+	while (!fake_irq_pulses(f->irq, GSI_RTC)) {
+		assert_int_equal(poll(&pollfd, 1, 10000), 1);
+		rtc_timer(f->rtc);
+	}
+}
+
+static void test_rtc_device_alarm_wakes(void **state)
+{
+	const uint16_t rtc_event = 0x400, sleep = 0x2000 | ACPI_PM_SLP_TYP_S3 << 10;
+	struct fixture *f = *state;
+
+	guest_out(f->port, PORT_PM1A_EVT + 2, 2, rtc_event);
+	set_alarm(f);
+	guest_out(f->port, PORT_PM1A_CNT, 2, sleep);
+	assert_int_equal(f->requests[MACHINE_SUSPEND], 1);
+	await_alarm(f);
+	assert_int_equal(f->requests[MACHINE_WAKE], 1);
+	assert_int_equal(acpi_pm_woken_by(f->pm), ACPI_PM_RTC);
+	assert_int_equal(guest_in(f->port, PORT_PM1A_EVT, 2), rtc_event);
+	assert_int_equal(in(f, RTC_C) & RTC_C_AF, RTC_C_AF);
+}
+
+/* One that the guest has not made a wake leaves its status, and no more. */
+static void test_rtc_device_alarm_that_is_no_wake(void **state)
+{
+	const uint16_t rtc_event = 0x400, sleep = 0x2000 | ACPI_PM_SLP_TYP_S3 << 10;
+	struct fixture *f = *state;
+
+	set_alarm(f);
+	guest_out(f->port, PORT_PM1A_CNT, 2, sleep);
+	await_alarm(f);
+	assert_int_equal(f->requests[MACHINE_WAKE], 0);
+	assert_int_equal(guest_in(f->port, PORT_PM1A_EVT, 2), rtc_event);
+}
+
 static void test_rtc_device_refuses_taken_ports(void **state)
 {
 	struct fixture *f = *state;
 
-	assert_null(rtc_create(f->port, f->irq));
+	assert_null(rtc_create(f->port, f->irq, f->pm));
 	rtc_destroy(NULL);
 }
 
@@ -502,6 +563,8 @@ int main(void)
 		TEST_DEVICE(test_rtc_device_tells_the_time_of_the_host),
 		TEST_DEVICE(test_rtc_device_index),
 		TEST_DEVICE(test_rtc_device_update_interrupt),
+		TEST_DEVICE(test_rtc_device_alarm_wakes),
+		TEST_DEVICE(test_rtc_device_alarm_that_is_no_wake),
 		TEST_DEVICE(test_rtc_device_refuses_taken_ports),
 	};
 
