@@ -72,11 +72,15 @@ static void refresh(struct root_port *port, bool pme_edge)
 
 /* --- PME --- */
 
-void root_port_pme(struct root_port *port, uint8_t devfn)
+bool root_port_pme(struct root_port *port, uint8_t devfn)
 {
+	bool enabled;
+
 	pthread_mutex_lock(&port->dev.lock);
 	refresh(port, pme_message(&port->pme, devfn));
+	enabled = pme_asserted(&port->pme);
 	pthread_mutex_unlock(&port->dev.lock);
+	return enabled;
 }
 
 void root_port_pme_forget(struct root_port *port, int devfn)

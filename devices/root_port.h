@@ -36,9 +36,10 @@ struct pci_dev *root_port_pci(struct root_port *port);
 
 /*
  * A PME message of function `devfn` arrives from below. The requester ID is formed with the
- * secondary bus number at the time it is shown. Any thread; takes the port's device lock.
+ * secondary bus number at the time it is shown. True: the guest has PME interrupts enabled. Any
+ * thread; takes the port's device lock.
  */
-void root_port_pme(struct root_port *port, uint8_t devfn);
+bool root_port_pme(struct root_port *port, uint8_t devfn);
 
 /* Forgets what `devfn` (or, with -1, anyone) has waiting; for reset and for a cleared PME_Status.
  * What Root Status shows stays until the guest clears it. */

@@ -34,10 +34,14 @@
 
 /* --- the machine --- */
 
-static void no_request(void *opaque, enum machine_request request)
+static void on_request(void *opaque, enum machine_request request)
 {
-	(void)opaque;
-	fail_msg("the machine was asked for %d", request);
+	struct fake_slot *fake = opaque;
+
+	if (request == MACHINE_WAKE)
+		atomic_fetch_add(&fake->wakes, 1);
+	else if (request != MACHINE_SUSPEND)
+		fail_msg("the machine was asked for %d", request);
 }
 
 static void build_machine(struct fake_slot *fake)
@@ -49,7 +53,7 @@ static void build_machine(struct fake_slot *fake)
 	config.irq = fake->irq = fake_irq_create();
 	fake->pci = pci_host_create(&config);
 	fake->mem = fake_mem_create(64 * MIB);
-	fake->pm = acpi_pm_create(fake->port, fake->irq, no_request, NULL);
+	fake->pm = acpi_pm_create(fake->port, fake->irq, on_request, fake);
 	assert_true(fake->pci && fake->pm);
 }
 

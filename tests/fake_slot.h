@@ -6,6 +6,7 @@
 #ifndef TESTS_FAKE_SLOT_H
 #define TESTS_FAKE_SLOT_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -29,6 +30,7 @@ struct fake_slot {
 	struct fake_backend *device[2];
 	struct vfio_slot *slot;
 	char log[32]; /* file of the event log */
+	atomic_uint wakes; /* how often the machine was asked to wake from S3 */
 };
 
 /* The devices, which may then be changed; the slot from option --gpu; its place in the machine. */

@@ -74,6 +74,7 @@ struct slot_commands {
 	bool power;           /* the guest rang the slot power controller */
 	bool eject;           /* the guest switched the hot-plug slot off */
 	bool unplug;          /* the user wants the card back */
+	bool suspend, resume; /* the guest's main power, S3 */
 	bool reset, shutdown;
 	uint8_t host_errors;  /* functions whose access failed */
 	uint8_t pme_cleared;  /* functions whose PME_Status or PME_En the guest cleared */
@@ -112,6 +113,7 @@ struct vfio_slot {
 
 	/* The power thread's while it runs, else the main thread's. */
 	unsigned int sequence; /* of the request being worked on, for slot_power_done() */
+	bool main_power_lost;  /* S3 took the power of a slot that the guest had left on */
 	int timer_fd;          /* resend timer */
 	int hold_fd;           /* timer: the governor's hold is over */
 	uint64_t hold_until;   /* clock when the governor's hold is over */

@@ -136,7 +136,8 @@ static int do_pme(struct vfio_slot *slot, const struct power_action *action)
 	struct vfio_function *function = slot->card.fn[action->function].function;
 
 	vfio_function_set_pme_status(function);
-	root_port_pme(slot->port, vfio_function_pci(function)->devfn);
+	if (root_port_pme(slot->port, vfio_function_pci(function)->devfn))
+		acpi_pm_pcie_wake(slot->machine.pm);
 	slot_emit(slot, action->function, "pme", NULL);
 	return 0;
 }

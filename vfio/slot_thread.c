@@ -114,6 +114,7 @@ static void start_anew(struct vfio_slot *slot)
 	slot_watch_woken(slot, true);
 	feed(slot, POWER_EV_RESET, 0, 0);
 	slot_power_reset(slot->controller);
+	slot->main_power_lost = false;
 }
 
 static void give_back(struct vfio_slot *slot)
@@ -198,10 +199,18 @@ static void serve_eject(struct vfio_slot *slot)
 		start_anew(slot);
 }
 
-static void serve_power(struct vfio_slot *slot)
+static void switch_off(struct vfio_slot *slot)
 {
 	bool was_on = slot->card.power.slot_on;
 
+	slot_watch_hold(slot);
+	feed(slot, POWER_EV_OFF, 0, 0);
+	if (was_on)
+		slot_watch_slept(slot);
+}
+
+static void serve_power(struct vfio_slot *slot)
+{
 	slot->sequence = slot_power_sequence(slot->controller);
 	if (slot_power_wanted(slot->controller)) {
 		stop_timers(slot);
@@ -209,10 +218,7 @@ static void serve_power(struct vfio_slot *slot)
 		feed(slot, POWER_EV_ON, 0, 0);
 		return;
 	}
-	slot_watch_hold(slot);
-	feed(slot, POWER_EV_OFF, 0, 0);
-	if (was_on)
-		slot_watch_slept(slot);
+	switch_off(slot);
 }
 
 /* The guest has seen to the PME itself; one that still waits in the port would only puzzle it. A
@@ -251,6 +257,27 @@ static void serve_reset(struct vfio_slot *slot)
 	pci_dev_reset(root_port_pci(slot->port));
 }
 
+/* ACPI 6.3, 16.1.3 S3 Sleeping State: power is maintained for memory and what wakes. */
+static void serve_suspend(struct vfio_slot *slot)
+{
+	if (!slot->card.name[0] || !slot->card.power.slot_on)
+		return;
+	slot->main_power_lost = true;
+	switch_off(slot);
+}
+
+/* The port has lost its registers, and with them what it showed of PMEs, which are sent again, and
+ * of the button. */
+static void serve_resume(struct vfio_slot *slot)
+{
+	if (slot->main_power_lost)
+		start_anew(slot);
+	slot_reserve(slot);
+	pci_dev_reset(root_port_pci(slot->port));
+	if (slot->asked_at)
+		root_port_press_attention(slot->port);
+}
+
 /* All that was asked for so far, as one. */
 static void serve(struct vfio_slot *slot, const struct slot_commands *commands)
 {
@@ -268,6 +295,10 @@ static void serve(struct vfio_slot *slot, const struct slot_commands *commands)
 		serve_reset(slot);
 	else if (commands->power && !commands->shutdown)
 		serve_power(slot);
+	if (commands->suspend)
+		serve_suspend(slot);
+	if (commands->resume)
+		serve_resume(slot);
 	if (commands->insertion)
 		serve_insertion(slot, commands->insertion);
 	if (commands->shutdown)
@@ -431,6 +462,20 @@ void vfio_slot_reset(struct vfio_slot *slot)
 {
 	begin_command(slot);
 	slot->commands.reset = true;
+	await_command(slot);
+}
+
+void vfio_slot_suspend(struct vfio_slot *slot)
+{
+	begin_command(slot);
+	slot->commands.suspend = true;
+	await_command(slot);
+}
+
+void vfio_slot_resume(struct vfio_slot *slot)
+{
+	begin_command(slot);
+	slot->commands.resume = true;
 	await_command(slot);
 }
 

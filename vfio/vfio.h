@@ -178,6 +178,15 @@ void vfio_slot_request_unplug(struct vfio_slot *slot);
  * when done. */
 void vfio_slot_reset(struct vfio_slot *slot);
 
+/*
+ * The machine's main power goes, and comes back (S3), with all vCPUs stopped. A slot that the guest
+ * has switched off stays as it is. One that it left on goes off by the same way, so that what is
+ * said of it is true, and comes back as after a reset. A PME wakes the machine where the guest's
+ * port would interrupt it. Return when done.
+ */
+void vfio_slot_suspend(struct vfio_slot *slot);
+void vfio_slot_resume(struct vfio_slot *slot);
+
 /* A vCPU could not reach a window (KVM_RUN gave EFAULT): drop all windows of the slot, accesses
  * trap from now on. True when there were any. */
 bool vfio_slot_drop_windows(struct vfio_slot *slot);
