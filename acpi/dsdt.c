@@ -239,9 +239,9 @@ static void emit_reserved(struct aml *aml, const struct acpi_machine *machine)
 }
 
 /* ACPI 6.3, \_Sx (System States): SLP_TYP of PM1a and PM1b, two reserved. */
-static void emit_soft_off(struct aml *aml, uint8_t slp_typ)
+static void emit_sleep_type(struct aml *aml, const char *name, uint8_t slp_typ)
 {
-	aml_name(aml, "\\_S5");
+	aml_name(aml, name);
 	aml_begin_package(aml, 4);
 	aml_integer(aml, slp_typ);
 	aml_integer(aml, slp_typ);
@@ -265,6 +265,7 @@ long acpi_build_dsdt(const struct acpi_machine *machine, uint8_t *buffer, size_t
 		emit_isa_device(&aml, &isa[i]);
 	emit_reserved(&aml, machine);
 	aml_end(&aml);
-	emit_soft_off(&aml, machine->slp_typ_s5);
+	emit_sleep_type(&aml, "\\_S3", machine->slp_typ_s3);
+	emit_sleep_type(&aml, "\\_S5", machine->slp_typ_s5);
 	return acpi_block_finish(&aml);
 }

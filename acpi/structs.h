@@ -104,13 +104,15 @@ _Static_assert(sizeof(struct acpi_fadt) == 276, "FADT");
 #define BOOT_LEGACY_DEVICES (1U << 0)
 #define BOOT_VGA_NOT_PRESENT (1U << 2)
 /* ACPI 6.3, Fixed ACPI Description Table Fixed Feature Flags. PWR_BUTTON is clear: the power
- * button is a fixed one; SLP_BUTTON and FIX_RTC are set: there is no such fixed event. */
+ * button is a fixed one. FIX_RTC is clear: the alarm has RTC_STS and RTC_EN, and wakes; RTC_S4 too,
+ * for there is no S4. SLP_BUTTON is set: there is no such fixed event. LOW_POWER_S0_IDLE_CAPABLE is
+ * clear: S3 saves more than an idle guest does, and Linux would choose s2idle. */
 #define FADT_WBINVD (1U << 0)
 #define FADT_PROC_C1 (1U << 2)
 #define FADT_SLP_BUTTON (1U << 5)
-#define FADT_FIX_RTC (1U << 6)
 #define FADT_TMR_VAL_EXT (1U << 8)
 #define FADT_RESET_REG_SUP (1U << 10)
+#define FADT_PCI_EXP_WAK (1U << 14) /* PM1 has PCIEXP_WAKE_STS and PCIEXP_WAKE_DIS */
 
 /* ACPI 6.3, Multiple APIC Description Table (MADT) */
 struct acpi_madt {

@@ -111,8 +111,8 @@ static void add_fadt(struct image *image, const struct acpi_machine *machine, ui
 		.p_lvl2_lat = NO_C2,
 		.p_lvl3_lat = NO_C3,
 		.iapc_boot_arch = BOOT_LEGACY_DEVICES | BOOT_VGA_NOT_PRESENT,
-		.flags = FADT_WBINVD | FADT_PROC_C1 | FADT_SLP_BUTTON | FADT_FIX_RTC |
-			 FADT_TMR_VAL_EXT | FADT_RESET_REG_SUP,
+		.flags = FADT_WBINVD | FADT_PROC_C1 | FADT_SLP_BUTTON | FADT_TMR_VAL_EXT |
+			 FADT_RESET_REG_SUP | FADT_PCI_EXP_WAK,
 		.reset_reg = io_register(machine->reset_port, 1, 1),
 		.reset_value = machine->reset_value,
 		.minor_version = FADT_MINOR_VERSION,
@@ -250,7 +250,7 @@ long acpi_build(const struct acpi_machine *machine, uint8_t *buffer, size_t size
 	    gpa >= GPA_END || size > GPA_END - gpa)
 		return -EINVAL;
 	acpi_append(&image.out, &place, sizeof(place));
-	facs = add_facs(&image);
+	facs = add_facs(&image); /* ACPI_FACS_OFFSET */
 	dsdt = add_dsdt(&image, machine);
 	add_fadt(&image, machine, facs, dsdt);
 	add_madt(&image, machine);

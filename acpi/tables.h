@@ -44,7 +44,7 @@ struct acpi_machine {
 	uint32_t ioapic, lapic;    /* gpa */
 	uint16_t pm1a_evt, pm1a_cnt, pm_tmr, gpe0, reset_port; /* I/O ports */
 	uint8_t gpe0_size, reset_value, sci;
-	uint8_t slp_typ_s5;
+	uint8_t slp_typ_s3, slp_typ_s5;
 	uint16_t com1_port, rtc_port; /* 8 ports from com1_port */
 	uint8_t com1_irq, rtc_irq;
 	uint16_t pm_base, pm_size; /* ports that the DSDT reserves */
@@ -64,6 +64,25 @@ struct acpi_machine {
  * buffer is too small, -EINVAL a count is out of range.
  */
 long acpi_build(const struct acpi_machine *machine, uint8_t *buffer, size_t size, uint64_t gpa);
+
+/* Where in it the FACS is, which the guest writes: ACPI_FACS_SIZE bytes. */
+#define ACPI_FACS_OFFSET 64U
+#define ACPI_FACS_SIZE 64U
+
+/* How the guest wants to be woken from S3, as it wrote into the FACS. */
+enum acpi_waking_mode {
+	ACPI_WAKING_NONE,      /* not at all: no vector is set */
+	ACPI_WAKING_REAL,      /* real mode at `vector` >> 4 : `vector` & 0xf */
+	ACPI_WAKING_PROTECTED, /* protected mode, flat, without paging, at `vector` */
+};
+
+struct acpi_waking {
+	enum acpi_waking_mode mode;
+	uint32_t vector;
+};
+
+/* `facs` is a copy of the guest's FACS, of which nothing is believed but the vectors. */
+struct acpi_waking acpi_waking_vector(const uint8_t facs[ACPI_FACS_SIZE]);
 
 /* Single tables, for tests and for acpi_build(): same returns. */
 long acpi_build_dsdt(const struct acpi_machine *machine, uint8_t *buffer, size_t size);

@@ -26,6 +26,7 @@ static const char help[] =
 	"  events --follow [--json]  and what happens from now on, until the VM ends\n"
 	"  button [--wait SECONDS]   press the guest's power button; with --wait it is a failure\n"
 	"                            if the VM has not ended after that time\n"
+	"  wake                      wake the guest from S3\n"
 	"  reboot                    reset the guest\n"
 	"  quit [--wait SECONDS]     end the VM at once\n"
 	"  add SLOT[,KEY=VALUE]... [--id NAME]  plug a slot, as --gpu would\n"
@@ -49,6 +50,7 @@ static const struct command {
 	{"power", MAY_JSON | MAY_WATCH, ctl_power},
 	{"events", MAY_JSON | MAY_FOLLOW, ctl_events},
 	{"button", MAY_WAIT, ctl_button},
+	{"wake", 0, ctl_wake},
 	{"reboot", 0, ctl_reboot},
 	{"quit", MAY_WAIT, ctl_quit},
 	{"add", HAS_OPERAND | MAY_ID, ctl_add},

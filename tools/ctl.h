@@ -23,6 +23,7 @@ int ctl_status(const struct ctl *ctl);
 int ctl_power(const struct ctl *ctl);
 int ctl_events(const struct ctl *ctl);
 int ctl_button(const struct ctl *ctl);
+int ctl_wake(const struct ctl *ctl);
 int ctl_reboot(const struct ctl *ctl);
 int ctl_quit(const struct ctl *ctl);
 int ctl_add(const struct ctl *ctl);

@@ -76,6 +76,8 @@ static const struct sentence {
 	{"notify", "the guest was sent an ACPI Notify", false, false, NULL},
 	{"boot", "the guest boots", false, false, NULL},
 	{"reset", "the guest is reset, by ", false, true, NULL},
+	{"suspend", "the guest sleeps (S3)", false, false, NULL},
+	{"resume", "the guest is woken by ", false, true, NULL},
 	{"panic", "the guest's kernel: ", false, true, NULL},
 	{"watchdog", "the guest let its watchdog expire", false, false, NULL},
 	{"shutdown", "the guest is asked to power off: ", false, true, NULL},

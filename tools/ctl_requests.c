@@ -186,6 +186,11 @@ int ctl_button(const struct ctl *ctl)
 	return put(ctl, API "vm.power-button");
 }
 
+int ctl_wake(const struct ctl *ctl)
+{
+	return put(ctl, API "vm.wake");
+}
+
 int ctl_reboot(const struct ctl *ctl)
 {
 	return put(ctl, API "vm.reboot");

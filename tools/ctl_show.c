@@ -298,6 +298,8 @@ static void add_slot(struct text *out, const struct view_slot *slot, struct show
 void show_power(struct text *out, const struct view_power *power, const struct show_past *past,
 		struct show_style style)
 {
+	if (power->suspended)
+		text_add(out, "The guest is suspended.\n\n");
 	for (unsigned int i = 0; i < power->slots; i++) {
 		const struct view_slot *slot = &power->slot[i];
 

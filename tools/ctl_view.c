@@ -124,6 +124,7 @@ int view_read_power(const struct json_doc *doc, struct view_power *ret_power)
 	*ret_power = (struct view_power) {.slots = 0};
 	if (!slots || !get_number(doc, 0, "t_us", &ret_power->t_us))
 		return -EPROTO;
+	json_get_bool(doc, json_member(doc, 0, "suspended"), &ret_power->suspended);
 	while ((slot = json_element(doc, slots, ret_power->slots)))
 		if (ret_power->slots == VIEW_SLOTS ||
 		    read_slot(doc, slot, &ret_power->slot[ret_power->slots++]))

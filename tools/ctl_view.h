@@ -47,6 +47,7 @@ struct view_slot {
 
 struct view_power {
 	uint64_t t_us;
+	bool suspended; /* the guest, S3 */
 	struct view_slot slot[VIEW_SLOTS];
 	unsigned int slots;
 };

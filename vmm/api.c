@@ -72,6 +72,7 @@ static const struct api_slots *look_at_slots(struct api *api)
 	struct api_slots *slots = &api->slots;
 
 	slots->count = 0;
+	slots->suspended = api->machine.is_suspended(api->machine.opaque);
 	for (unsigned int i = 0; i < SLOT_MAX; i++)
 		slots->count += api->machine.slot(api->machine.opaque, i,
 						  &slots->slot[slots->count]);
@@ -150,6 +151,15 @@ static void put_power_button(struct api *api, const struct call *call)
 {
 	call->answer->status = 204;
 	api->machine.power_button(api->machine.opaque);
+}
+
+static void put_wake(struct api *api, const struct call *call)
+{
+	if (api->machine.wake(api->machine.opaque))
+		call->answer->status = 204;
+	else
+		refuse(call->answer, 409, "the guest is not in S3; one that idles in s2idle is "
+					  "woken by its power button");
 }
 
 static void put_reboot(struct api *api, const struct call *call)
@@ -255,6 +265,7 @@ static const struct endpoint {
 	{HTTP_GET, "/api/v1/vm.info", get_info},
 	{HTTP_GET, "/api/v1/vm.counters", get_counters},
 	{HTTP_PUT, "/api/v1/vm.power-button", put_power_button},
+	{HTTP_PUT, "/api/v1/vm.wake", put_wake},
 	{HTTP_PUT, "/api/v1/vm.reboot", put_reboot},
 	{HTTP_PUT, "/api/v1/vm.shutdown", put_shutdown},
 	{HTTP_PUT, "/api/v1/vm.add-device", put_add_device},

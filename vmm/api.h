@@ -25,7 +25,9 @@ struct api_machine {
 	const struct options *options;
 	/* The slot at place `index`, below SLOT_MAX; false: there is none. */
 	bool (*slot)(void *opaque, unsigned int index, struct vfio_slot_status *ret_status);
+	bool (*is_suspended)(void *opaque); /* in S3 */
 	void (*power_button)(void *opaque);
+	bool (*wake)(void *opaque); /* from S3; false: it does not sleep */
 	void (*reboot)(void *opaque);
 	void (*shutdown)(void *opaque); /* the loop stops */
 	/* As machine_add_device() and machine_remove_device(). */

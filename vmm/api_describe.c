@@ -59,7 +59,7 @@ void api_describe_info(struct json *json, const struct options *options,
 		       const struct api_slots *slots)
 {
 	json_begin_object(json, NULL);
-	json_string(json, "state", "Running");
+	json_string(json, "state", slots->suspended ? "Suspended" : "Running");
 	json_number(json, "memory_actual_size", options->memory);
 	describe_config(json, options, slots);
 	json_number(json, "uptime_us", events_now_us());
@@ -154,6 +154,7 @@ void api_describe_power(struct json *json, const struct api_slots *slots)
 {
 	json_begin_object(json, NULL);
 	json_number(json, "t_us", events_now_us());
+	json_bool(json, "suspended", slots->suspended);
 	json_begin_array(json, "slots");
 	for (unsigned int i = 0; i < slots->count; i++)
 		describe_slot(json, &slots->slot[i]);

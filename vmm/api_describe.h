@@ -5,6 +5,8 @@
 #ifndef VMM_API_DESCRIBE_H
 #define VMM_API_DESCRIBE_H
 
+#include <stdbool.h>
+
 #include "vmm/base/json.h"
 #include "vmm/base/text.h"
 
@@ -15,6 +17,7 @@ struct vfio_slot_status;
 struct api_slots {
 	struct vfio_slot_status *slot; /* `count` of them */
 	unsigned int count;
+	bool suspended; /* the guest is in S3 */
 };
 
 /* Each appends one value: what docs/api.md says of vmm.ping, vm.info, vm.counters and power. */

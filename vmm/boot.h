@@ -24,11 +24,11 @@ struct boot_config {
 };
 
 /* How the boot CPU starts. */
-enum boot_mode { BOOT_LONG_MODE, BOOT_PROTECTED_MODE };
+enum boot_mode { BOOT_LONG_MODE, BOOT_PROTECTED_MODE, BOOT_REAL_MODE };
 
 struct boot_entry {
 	enum boot_mode mode;
-	uint64_t rip;
+	uint64_t rip;        /* BOOT_REAL_MODE: physical, reached by segment rip >> 4 */
 	uint64_t rsi;        /* BOOT_LONG_MODE: boot_params */
 	uint64_t rbx;        /* BOOT_PROTECTED_MODE: hvm_start_info */
 	uint64_t rsp;

@@ -9,6 +9,7 @@
 #include "devices/watchdog.h"
 #include "vfio/vfio.h"
 #include "vmm/base/bits.h"
+#include "vmm/boot.h"
 #include "vmm/layout.h"
 #include "vmm/mem.h"
 #include "vmm/slots.h"
@@ -60,6 +61,7 @@ static long write_acpi(const struct firmware_config *config, uint8_t *tables)
 		.reset_port = PORT_RESET,
 		.reset_value = RESET_VALUE,
 		.sci = GSI_SCI,
+		.slp_typ_s3 = ACPI_PM_SLP_TYP_S3,
 		.slp_typ_s5 = ACPI_PM_SLP_TYP_S5,
 		.com1_port = PORT_COM1,
 		.com1_irq = GSI_COM1,
@@ -106,4 +108,15 @@ int firmware_write(const struct firmware_config *config, char *ret_why, size_t w
 	if (size < 0)
 		snprintf(ret_why, why_size, "the SMBIOS tables do not fit");
 	return size < 0 ? (int)size : 0;
+}
+
+bool firmware_waking_entry(const struct mem *mem, struct boot_entry *ret_entry)
+{
+	struct acpi_waking waking = acpi_waking_vector(
+		mem_hva(mem, ACPI_TABLES_START + ACPI_FACS_OFFSET, ACPI_FACS_SIZE));
+
+	*ret_entry = (struct boot_entry){
+		.mode = waking.mode == ACPI_WAKING_REAL ? BOOT_REAL_MODE : BOOT_PROTECTED_MODE,
+		.rip = waking.vector};
+	return waking.mode != ACPI_WAKING_NONE;
 }

@@ -9,6 +9,7 @@
 
 #include "vmm/base/range.h"
 
+struct boot_entry;
 struct mem;
 struct slots;
 
@@ -22,5 +23,9 @@ struct firmware_config {
 
 /* Writes the tables; the RSDP is at ACPI_TABLES_START. On failure a sentence, negative errno. */
 int firmware_write(const struct firmware_config *config, char *ret_why, size_t why_size);
+
+/* Where the guest wants to begin when it is woken from S3, as it wrote into the FACS; it may be
+ * anywhere. False: it did not say. */
+bool firmware_waking_entry(const struct mem *mem, struct boot_entry *ret_entry);
 
 #endif

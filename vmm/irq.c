@@ -133,6 +133,15 @@ static void set_level(struct irq_chip *chip, uint32_t gsi, bool level)
 	kvm_ioctl(chip->kvm->vm_fd, KVM_IRQ_LINE, &line);
 }
 
+void irq_chip_assert_again(struct irq_chip *chip)
+{
+	pthread_mutex_lock(&chip->lock);
+	for (uint32_t gsi = 0; gsi < GSI_COUNT; gsi++)
+		if (chip->asserted[gsi])
+			set_level(chip, gsi, true);
+	pthread_mutex_unlock(&chip->lock);
+}
+
 void irq_line_set(struct irq_chip *chip, struct irq_line *line, bool level)
 {
 	pthread_mutex_lock(&chip->lock);

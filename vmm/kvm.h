@@ -69,6 +69,8 @@ struct irq_chip *irq_chip_create(struct kvm *kvm);
 void irq_chip_destroy(struct irq_chip *chip); /* accepts NULL */
 /* Back to the state at creation: PIC, IOAPIC and PIT. All vCPUs are stopped. */
 void irq_chip_reset(struct irq_chip *chip);
+/* Lines that are high although the controllers were reset are seen to be. */
+void irq_chip_assert_again(struct irq_chip *chip);
 
 /* NULL: out of memory. */
 struct doorbells *doorbells_create(const struct kvm *kvm);

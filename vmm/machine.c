@@ -68,7 +68,9 @@ static int create_core(struct machine *m, char *why, size_t why_size)
 	m->mmio = bus_create("mmio");
 	m->loop = loop_create();
 	m->reset_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	return m->irq && m->doorbells && m->port && m->mmio && m->loop && m->reset_fd >= 0
+	m->sleep_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	return m->irq && m->doorbells && m->port && m->mmio && m->loop && m->reset_fd >= 0 &&
+			       m->sleep_fd >= 0
 		       ? 0
 		       : -ENOMEM;
 }
@@ -171,7 +173,7 @@ int machine_create(const struct options *options, struct machine **ret_machine, 
 	snprintf(ret_why, why_size, "out of memory or file descriptors");
 	if (machine) {
 		*machine = (struct machine){.options = options, .kvm = KVM_CLOSED,
-					    .signal_fd = -1, .reset_fd = -1};
+					    .signal_fd = -1, .reset_fd = -1, .sleep_fd = -1};
 		error = build(machine, ret_why, why_size);
 	}
 	if (error)
@@ -238,5 +240,7 @@ void machine_destroy(struct machine *machine)
 		close(machine->signal_fd);
 	if (machine->reset_fd >= 0)
 		close(machine->reset_fd);
+	if (machine->sleep_fd >= 0)
+		close(machine->sleep_fd);
 	free(machine);
 }

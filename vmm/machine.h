@@ -37,7 +37,8 @@ typedef void (*machine_device_added)(void *opaque, int error, const char *why, c
  * --hotplug-ports, or one whose device was removed. `id` is what it is called from then on; NULL:
  * "gpuN", N the number of its port from 0. 0: `done` will be called, unless the machine ends first,
  * when it never is. Else a sentence in `ret_why`, and nothing will happen: -ENOSPC no port is
- * empty, -EEXIST the id or the device is in use, -EINVAL an id that is no name, -EAGAIN no thread.
+ * empty, -EEXIST the id or the device is in use, -EINVAL an id that is no name, -EAGAIN no thread,
+ * -EBUSY the guest is suspended.
  */
 int machine_add_device(struct machine *machine, const struct vfio_slot_config *config,
 		       const char *id, machine_device_added done, void *opaque, char *ret_why,
@@ -46,7 +47,7 @@ int machine_add_device(struct machine *machine, const struct vfio_slot_config *c
 /*
  * Asks the guest to eject the device; event "unplug" says when it is gone. One that the guest does
  * not use (lost, or its slot switched off) is given back at once. -ENOENT: no such id (the sentence
- * lists those there are), -EBUSY: it is still being added.
+ * lists those there are), -EBUSY: it is still being added, or the guest is suspended.
  */
 int machine_remove_device(struct machine *machine, const char *id, char *ret_why, size_t why_size);
 

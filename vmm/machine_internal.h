@@ -1,7 +1,8 @@
 /*
  * What the files of the machine share: its parts, and the calls between machine.c (built, run,
  * taken down), machine_requests.c (what the guest and people ask for), machine_reset.c (the state
- * in which a guest begins) and machine_api.c (the control socket). For these four alone.
+ * in which a guest begins), machine_sleep.c (S3) and machine_api.c (the control socket). For these
+ * five alone.
  */
 #ifndef VMM_MACHINE_INTERNAL_H
 #define VMM_MACHINE_INTERNAL_H
@@ -46,6 +47,9 @@ struct machine {
 	int signal_fd;
 	int reset_fd;            /* eventfd: a reset was asked for */
 	const char *reset_cause; /* of the event; NULL: the guest; main thread's */
+	int sleep_fd;            /* eventfd: S3 begins or ends */
+	bool is_suspended;       /* in S3, all is off; this and the next are the main thread's */
+	uint64_t suspended_since; /* of clock_us() */
 };
 
 /* Where 64-bit BARs go: the upper half of what the host's CPU addresses. */
@@ -82,6 +86,18 @@ int machine_load_guest(struct machine *machine, char *ret_why, size_t why_size);
 
 /* All devices, then the guest from the start. */
 void machine_reset(struct machine *machine);
+
+/* Those of a machine that lose their state in S3, too, but for the slots. */
+void machine_reset_devices(struct machine *machine);
+
+/* --- machine_sleep.c --- */
+
+/* S3 begins; or something wakes. Any thread, neither blocks. */
+void machine_ask_suspend(struct machine *machine);
+void machine_ask_wake(struct machine *machine);
+
+/* Main thread; of `sleep_fd`. */
+void machine_change_sleep(void *opaque, int fd);
 
 /* --- machine_api.c; main thread --- */
 

@@ -43,10 +43,20 @@ void machine_on_request(void *opaque, enum machine_request request)
 {
 	struct machine *machine = opaque;
 
-	if (request == MACHINE_RESET)
-		machine_ask_reset(machine);
-	else
+	switch (request) {
+	case MACHINE_POWER_OFF:
 		machine_end(machine, "power-off", EXIT_GUEST_POWERED_OFF);
+		break;
+	case MACHINE_RESET:
+		machine_ask_reset(machine);
+		break;
+	case MACHINE_SUSPEND:
+		machine_ask_suspend(machine);
+		break;
+	case MACHINE_WAKE:
+		machine_ask_wake(machine);
+		break;
+	}
 }
 
 void machine_on_debug_exit(void *opaque, int status)
@@ -87,12 +97,14 @@ static void on_ended(void *opaque, const char *cause)
 }
 
 /* The service manager hears at once that the end has begun. */
-static void on_shutdown(void *opaque)
+static bool on_shutdown(void *opaque)
 {
 	struct machine *machine = opaque;
+	bool suspended = acpi_pm_is_suspended(machine->pm);
 
 	notify_stopping(machine->notify);
 	acpi_pm_power_button(machine->pm);
+	return suspended;
 }
 
 int machine_next_signal(const struct machine *machine)
@@ -239,6 +251,7 @@ int machine_watch(struct machine *m)
 	} sources[] = {
 		{m->signal_fd, on_signal},
 		{m->reset_fd, on_reset},
+		{m->sleep_fd, machine_change_sleep},
 		{rtc_timer_fd(m->rtc), on_rtc_timer},
 		{serial_room_fd(m->serial), on_serial_room},
 		{pvpanic_fd(m->pvpanic), on_panic},

@@ -37,6 +37,16 @@ int machine_load_guest(struct machine *m, char *why, size_t why_size)
 	return error ? error : vcpus_reset(m->vcpus, &entry);
 }
 
+void machine_reset_devices(struct machine *m)
+{
+	virtio_devices_reset(m->virtio);
+	q35_reset(m->q35);
+	pvpanic_reset(m->pvpanic);
+	serial_reset(m->serial);
+	if (m->watchdog)
+		watchdog_reset(m->watchdog);
+}
+
 void machine_reset(struct machine *m)
 {
 	char why[WHY_SIZE] = "the CPUs refuse their reset state";
@@ -49,14 +59,10 @@ void machine_reset(struct machine *m)
 	irq_chip_reset(m->irq);
 	for (unsigned int i = 0; (slot = slots_get(m->slots, i)); i++)
 		vfio_slot_reset(slot);
-	virtio_devices_reset(m->virtio);
-	q35_reset(m->q35);
-	pvpanic_reset(m->pvpanic);
-	if (m->watchdog)
-		watchdog_reset(m->watchdog);
+	machine_reset_devices(m);
 	acpi_pm_reset(m->pm);
-	serial_reset(m->serial);
 	rtc_reset(m->rtc);
+	m->is_suspended = false;
 	if (machine_load_guest(m, why, sizeof(why))) {
 		log_err("reboot: %s", why);
 		loop_stop(m->loop, EXIT_FAILED);

@@ -248,6 +248,12 @@ static unsigned int count_entries(const char *path)
 	return count > 2 ? count - 2 : 0; /* . and .. */
 }
 
+static void write_guest(struct text *out, const struct api_slots *slots)
+{
+	begin_family(out, "minivmm_guest_suspended", "gauge", "1 while the guest is in S3.");
+	text_add(out, "minivmm_guest_suspended %d\n", slots->suspended);
+}
+
 static void write_process(struct text *out)
 {
 	unsigned int files = count_entries("/proc/self/fd");
@@ -277,6 +283,7 @@ void metrics_write(struct text *out, const struct api_slots *slots)
 {
 	begin_family(out, "minivmm_info", "gauge", "The version that runs.");
 	text_add(out, "minivmm_info{version=\"%s\"} 1\n", MINIVMM_VERSION);
+	write_guest(out, slots);
 	for (size_t i = 0; i < ARRAY_SIZE(families); i++) {
 		begin_family(out, families[i].name, families[i].type, families[i].help);
 		for (unsigned int slot = 0; slot < slots->count; slot++)

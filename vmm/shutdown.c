@@ -19,15 +19,41 @@ struct shutdown {
 	int timer_fd;
 	bool asked;
 	uint64_t asked_ns;
+	bool presses_again;  /* until the deadline */
+	unsigned int left_ms; /* to it, when the timer that runs is over */
 };
 
-static void on_deadline(void *opaque, int fd)
+/* The next press, or the deadline. */
+static void arm(struct shutdown *shutdown)
+{
+	unsigned int ms = shutdown->left_ms;
+	struct itimerspec when;
+
+	if (shutdown->presses_again && ms > SHUTDOWN_PRESS_AGAIN_MS)
+		ms = SHUTDOWN_PRESS_AGAIN_MS;
+	shutdown->left_ms -= ms;
+	when = (struct itimerspec){
+		.it_value = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L}};
+	timerfd_settime(shutdown->timer_fd, 0, &when, NULL);
+}
+
+static void press(struct shutdown *shutdown)
+{
+	shutdown->presses_again |= shutdown->listener.press_button(shutdown->listener.opaque);
+	arm(shutdown);
+}
+
+static void on_timer(void *opaque, int fd)
 {
 	struct shutdown *shutdown = opaque;
 	uint64_t count;
 
 	if (read(fd, &count, sizeof(count)) != sizeof(count))
 		return;
+	if (shutdown->left_ms) {
+		press(shutdown);
+		return;
+	}
 	log_warn("the guest did not power off within %u s after its power button was pressed, "
 		 "ending it", shutdown->timeout_ms / 1000);
 	shutdown->listener.end(shutdown->listener.opaque, "shutdown-timeout");
@@ -44,7 +70,7 @@ struct shutdown *shutdown_create(struct loop *loop, unsigned int timeout_ms,
 		.loop = loop, .listener = *listener, .timeout_ms = timeout_ms};
 	shutdown->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 	if (shutdown->timer_fd < 0 ||
-	    loop_add(loop, shutdown->timer_fd, on_deadline, shutdown)) {
+	    loop_add(loop, shutdown->timer_fd, on_timer, shutdown)) {
 		shutdown_destroy(shutdown);
 		return NULL;
 	}
@@ -64,17 +90,13 @@ void shutdown_destroy(struct shutdown *shutdown)
 
 static void ask(struct shutdown *shutdown, int signal, uint64_t now_ns)
 {
-	const struct itimerspec deadline = {
-		.it_value = {.tv_sec = shutdown->timeout_ms / 1000,
-			     .tv_nsec = shutdown->timeout_ms % 1000 * 1000000L}};
-
 	shutdown->asked = true;
 	shutdown->asked_ns = now_ns;
-	timerfd_settime(shutdown->timer_fd, 0, &deadline, NULL);
+	shutdown->left_ms = shutdown->timeout_ms;
 	log_info("%s: the guest's power button is pressed; again to end at once",
 		 strsignal(signal));
 	events_emit(&(struct event){.event = "shutdown", .cause = strsignal(signal)});
-	shutdown->listener.press_button(shutdown->listener.opaque);
+	press(shutdown);
 }
 
 /* What is no impatience: a session that is logged out gets SIGTERM and SIGHUP in one breath

@@ -1,6 +1,7 @@
 /*
  * Signals that end the program, and what the guest is given before: its power button is pressed, so
- * that it can put its disks in order, and it has some time to power off. All on the main thread.
+ * that it can put its disks in order, and it has some time to power off. A press wakes a guest that
+ * sleeps, and says no more to it: then it is pressed again. All on the main thread.
  */
 #ifndef VMM_SHUTDOWN_H
 #define VMM_SHUTDOWN_H
@@ -13,10 +14,12 @@ struct shutdown;
 
 #define SHUTDOWN_TIMEOUT_DEFAULT_S 30U
 #define SHUTDOWN_TIMEOUT_MAX_S 3600U
+/* A guest that is awake again takes some time to have ears for its button; until it goes. */
+#define SHUTDOWN_PRESS_AGAIN_MS 3000U
 
 struct shutdown_listener {
 	void *opaque;
-	void (*press_button)(void *opaque);
+	bool (*press_button)(void *opaque); /* true: that woke the guest */
 	void (*end)(void *opaque, const char *cause); /* at once; may be called again */
 };
 

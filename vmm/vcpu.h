@@ -32,7 +32,8 @@ int vcpus_create(struct kvm *kvm, unsigned int count, struct bus *port, struct b
 		 const struct vcpu_listener *listener, struct vcpus **ret_vcpus, char *ret_why,
 		 size_t why_size);
 
-/* Reset state; CPU 0 is to start at `entry`, the others wait for INIT and SIPI. All are paused. */
+/* Reset state; CPU 0 is to start at `entry` (NULL: where a reset has it start), the others wait for
+ * INIT and SIPI. All are paused. */
 int vcpus_reset(struct vcpus *vcpus, const struct boot_entry *entry);
 
 /* Creates the threads, paused; number n runs on the host's CPU n of `pin`, if that is not empty. */

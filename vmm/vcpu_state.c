@@ -165,8 +165,17 @@ static struct kvm_segment flat_segment(uint16_t selector, uint8_t type, bool is_
 	};
 }
 
-static void set_entry(struct kvm_sregs *sregs, struct kvm_regs *regs,
-		      const struct boot_entry *entry)
+/* All but where it begins is as after a reset. An address beyond what a segment reaches is cut. */
+static void set_real_entry(struct kvm_sregs *sregs, struct kvm_regs *regs,
+			   const struct boot_entry *entry)
+{
+	sregs->cs.selector = (uint16_t)(entry->rip >> 4);
+	sregs->cs.base = (uint64_t)sregs->cs.selector << 4;
+	*regs = (struct kvm_regs){.rip = entry->rip & 0xf, .rflags = RFLAGS_RESERVED};
+}
+
+static void set_flat_entry(struct kvm_sregs *sregs, struct kvm_regs *regs,
+			   const struct boot_entry *entry)
 {
 	bool is_long = entry->mode == BOOT_LONG_MODE;
 	struct kvm_segment data = flat_segment(SELECTOR_DATA, TYPE_DATA_READ_WRITE_ACCESSED, false);
@@ -215,8 +224,10 @@ int vcpu_state_restore(const struct vcpu_state *state, int vcpu_fd,
 	struct vcpu_state copy = *state;
 	int error = 0;
 
-	if (entry)
-		set_entry(&copy.sregs, &copy.regs, entry);
+	if (entry && entry->mode == BOOT_REAL_MODE)
+		set_real_entry(&copy.sregs, &copy.regs, entry);
+	else if (entry)
+		set_flat_entry(&copy.sregs, &copy.regs, entry);
 	restore_msrs(state->msrs, vcpu_fd);
 	for (size_t i = 0; i < ARRAY_SIZE(blocks) && !error; i++)
 		error = kvm_ioctl(vcpu_fd, blocks[i].set, (uint8_t *)&copy + blocks[i].offset);

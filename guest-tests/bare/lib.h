@@ -143,8 +143,8 @@ uint64_t acpi_get64(const struct acpi_header *table, size_t off);
 #define SLP_TYP_SHIFT 10
 #define SLP_EN (1U << 13)
 
-/* SLP_TYP of S5, from \_S5 in the DSDT; -1: there is none. */
-int acpi_slp_typ_s5(void);
+/* SLP_TYP of a sleeping state, from its package in the DSDT ("_S5_"); -1: there is none. */
+int acpi_slp_typ(const char name[4]);
 /* Power-off as an operating system does it, which takes a while: the caller goes on. */
 void acpi_power_off(void);
 

@@ -60,15 +60,15 @@ const struct acpi_header *acpi_find(const char *signature)
 #define AML_PACKAGE 0x12
 #define AML_BYTE_PREFIX 0x0a
 
-/* The first element of Name (_S5, Package () {...}); -1 when it is not found. */
-static int slp_typ(const struct acpi_header *dsdt)
+/* The first element of Name (<name>, Package () {...}); -1 when it is not found. */
+static int find_slp_typ(const struct acpi_header *dsdt, const char *name)
 {
 	const uint8_t *aml = (const uint8_t *)dsdt;
 
 	for (uint32_t i = sizeof(*dsdt); i + 10 < dsdt->length; i++) {
 		const uint8_t *p = aml + i;
 
-		if (memcmp(p, "_S5_", 4) || (p[-1] != AML_NAME && p[-2] != AML_NAME) ||
+		if (memcmp(p, name, 4) || (p[-1] != AML_NAME && p[-2] != AML_NAME) ||
 		    p[4] != AML_PACKAGE)
 			continue;
 		p += 5;
@@ -79,20 +79,20 @@ static int slp_typ(const struct acpi_header *dsdt)
 	return -1;
 }
 
-int acpi_slp_typ_s5(void)
+int acpi_slp_typ(const char name[4])
 {
 	const struct acpi_header *fadt = acpi_find("FACP");
 	uint64_t dsdt = acpi_get64(fadt, FADT_X_DSDT);
 
 	if (!dsdt)
 		dsdt = acpi_get32(fadt, FADT_DSDT);
-	return slp_typ((const struct acpi_header *)(uintptr_t)dsdt);
+	return find_slp_typ((const struct acpi_header *)(uintptr_t)dsdt, name);
 }
 
 void acpi_power_off(void)
 {
 	uint16_t control = (uint16_t)acpi_get32(acpi_find("FACP"), FADT_PM1A_CNT);
-	unsigned int type = (unsigned int)acpi_slp_typ_s5() << SLP_TYP_SHIFT;
+	unsigned int type = (unsigned int)acpi_slp_typ("_S5_") << SLP_TYP_SHIFT;
 
 	outw(control, (uint16_t)type);
 	outw(control, (uint16_t)(type | SLP_EN));

@@ -11,7 +11,7 @@ void test(void)
 	const struct acpi_header *fadt = acpi_find("FACP");
 	uint16_t control = (uint16_t)acpi_get32(fadt, FADT_PM1A_CNT);
 	struct stopwatch watch;
-	int type = acpi_slp_typ_s5();
+	int type = acpi_slp_typ("_S5_");
 
 	report("the DSDT has _S5", type >= 0);
 	if (type < 0)

@@ -12,6 +12,8 @@
 #define AP_START 0x8000
 #define AP_COUNTS 0x9000
 #define AP_LONG_START 0xa000
+/* Where the first CPU begins after S3: not the first byte of a segment. */
+#define WAKE_START 0xb005
 
 #ifdef __ASSEMBLER__
 /* To 64-bit mode, by a far jump afterwards: from protected mode, or from real mode at once. */

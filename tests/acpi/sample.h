@@ -53,6 +53,7 @@ static inline void sample_init(struct sample *sample, unsigned int cpus, unsigne
 		.reset_port = PORT_RESET,
 		.reset_value = 0x0e,
 		.sci = GSI_SCI,
+		.slp_typ_s3 = 1,
 		.com1_port = PORT_COM1,
 		.com1_irq = GSI_COM1,
 		.rtc_port = PORT_RTC_INDEX,

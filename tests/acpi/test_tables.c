@@ -151,6 +151,7 @@ static void test_tables_fadt_points_to_facs_and_dsdt(void **state)
 		assert_in_range(fadt->firmware_ctrl, SAMPLE_GPA,
 				SAMPLE_GPA + (uint64_t)used - sizeof(*facs));
 		facs = (const void *)(image + (fadt->firmware_ctrl - SAMPLE_GPA));
+		assert_int_equal(fadt->firmware_ctrl, SAMPLE_GPA + ACPI_FACS_OFFSET);
 		assert_memory_equal(facs->signature, "FACS", 4);
 		assert_int_equal(facs->length, 64);
 	}
@@ -197,8 +198,11 @@ static void test_tables_fadt_flags(void **state)
 	} flags[] = {
 		{4, false},  /* power button is fixed */
 		{5, true},   /* no fixed sleep button */
+		{6, false},  /* the clock's alarm has a fixed event */
+		{7, false},  /* ... which does not wake from S4: there is none */
 		{8, true},   /* 32-bit timer */
 		{10, true},  /* reset register */
+		{14, true},  /* PCI Express wakes */
 		{20, false}, /* not hardware-reduced */
 		{21, false}, /* no low-power idle instead of S3 */
 	}, boot[] = {

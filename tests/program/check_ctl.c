@@ -265,6 +265,7 @@ static const struct reply plain[] = {
 	{"GET /api/v1/events?recent=1&follow=1 ", CHUNKED "20\r\n" BOOT "\r\n", true, false},
 	{"GET /api/v1/events ", CHUNKED, true, false},
 	{"PUT /api/v1/vm.power-button ", "HTTP/1.1 204 No Content\r\n\r\n", false, true},
+	{"PUT /api/v1/vm.wake ", "HTTP/1.1 204 No Content\r\n\r\n", false, false},
 	{"PUT /api/v1/vm.reboot ", "HTTP/1.1 204 No Content\r\n\r\n", false, false},
 	{"PUT /api/v1/vmm.shutdown ", "HTTP/1.1 204 No Content\r\n\r\n", false, false},
 	{"PUT /api/v1/vm.add-device ", JSON "{\"id\":\"gpu1\",\"bdf\":\"0000:02:00.0\"}",
@@ -313,6 +314,7 @@ static const struct command {
 	 "    61.000  0000:01:00.0    engaged -> on by guest, the host took 1.50 ms\n"
 	 "    61.000  0000:01:00.0    engaged -> on by guest, the host took 1.50 ms\n"
 	 "    62.000                  the VM ends: power-off\n"},
+	{"wake", plain, "wake", NULL, 0, ""},
 	{"reboot", plain, "reboot", NULL, 0, ""},
 	{"quit", plain, "quit", NULL, 0, ""},
 	{"button-wait", plain, "button --wait 20", NULL, 0, ""},

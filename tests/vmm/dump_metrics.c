@@ -31,7 +31,7 @@ int main(void)
 {
 	static struct vfio_slot_status slot[2] = {
 		{.id = "gpu0", .guest_on = true}, {.id = "gpu1", .hold_ms = 12345}};
-	const struct api_slots slots = {slot, ARRAY_SIZE(slot)}, none = {slot, 0};
+	const struct api_slots slots = {slot, ARRAY_SIZE(slot), true}, none = {slot, 0, false};
 	struct text text = {0};
 
 	events_open(NULL);

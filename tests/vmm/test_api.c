@@ -35,6 +35,7 @@ static struct {
 	struct api *api;
 	struct options options;
 	unsigned int slots, presses, reboots, shutdowns, removals;
+	bool suspended;
 	api_device_added added; /* of the device that is being added */
 	void *added_opaque;
 	int added_fd;           /* eventfd: it is in its slot, or (2) it failed */
@@ -75,6 +76,22 @@ static void on_button(void *opaque)
 {
 	(void)opaque;
 	fixture.presses++;
+}
+
+static bool is_suspended(void *opaque)
+{
+	(void)opaque;
+	return fixture.suspended;
+}
+
+/* From then on it is awake. */
+static bool on_wake(void *opaque)
+{
+	bool was_suspended = fixture.suspended;
+
+	(void)opaque;
+	fixture.suspended = false;
+	return was_suspended;
 }
 
 static void on_reboot(void *opaque)
@@ -226,7 +243,8 @@ static void serve(void (*run)(void))
 static int begin(void **state)
 {
 	const struct api_machine machine = {
-		.options = &fixture.options, .slot = on_slot, .power_button = on_button,
+		.options = &fixture.options, .slot = on_slot, .is_suspended = is_suspended,
+		.power_button = on_button, .wake = on_wake,
 		.reboot = on_reboot, .shutdown = on_shutdown, .add_device = on_add_device,
 		.remove_device = on_remove_device};
 	char why[256] = "";
@@ -263,44 +281,15 @@ static int end(void **state)
 
 /* --- endpoints --- */
 
-static void ask_everything(void)
+struct exchange {
+	const char *request, *expected[4];
+};
+
+static void ask_all(const struct exchange *cases, size_t count)
 {
-	static const struct {
-		const char *request, *expected[4];
-	} cases[] = {
-		{"GET /api/v1/vmm.ping", {"200 OK", "\"build_version\":\"", ",\"features\":[]}"}},
-		{"GET /api/v1/vm.info",
-		 {"200 OK", "{\"state\":\"Running\",\"memory_actual_size\":1048576,\"config\":{"
-		  "\"cpus\":{\"boot_vcpus\":2,\"max_vcpus\":2},\"memory\":{\"size\":1048576},"
-		  "\"payload\":{\"kernel\":\"k\",\"cmdline\":\"a b\"},\"devices\":[{\"id\":"
-		  "\"gpu0\",\"path\":\"/sys/bus/pci/devices/0000:01:00.0\"}]},\"uptime_us\":"}},
-		{"GET /api/v1/vm.counters",
-		 {"200 OK", "{\"gpu0.0\":{\"entries\":3,\"wakes_host\":1},\"gpu0.1\":{}}"}},
-		{"GET /api/v1/power",
-		 {"200 OK", "{\"t_us\":", ",\"slots\":[{\"id\":\"gpu0\",\"name\":\"0000:01:00\","
-		  "\"policy\":{\"power\":\"d3cold\",\"reset\":\"flr\",\"reasons\":\"power=auto: "
-		  "\\\"so\\\"\"},\"guest\":\"off\",\"hold_ms\":7,\"functions\":[{\"name\":"
-		  "\"0000:01:00.0\",\"state\":\"engaged\",\"since_us\":0,\"error\":null,\"host\":{"
-		  "\"power_state\":\"D3cold\",\"suspended\":true,\"suspended_us\":5},"
-		  "\"counters\":{\"entries\":3,\"wakes_host\":1}}",
-		  ",{\"name\":\"0000:01:00.1\",\"state\":\"refused\",\"since_us\":0,\"error\":"
-		  "\"EIO\",\"host\":null,\"counters\":{}}]}]}"}},
-		{"GET /metrics", {"200 OK", "text/plain; version=0.0.4", "# TYPE minivmm_info"}},
-		{"HEAD /metrics", {"200 OK", "Content-Length: "}},
-		{"PUT /api/v1/vm.power-button", {"204 No Content"}},
-		{"PUT /api/v1/vm.reboot", {"204 No Content"}},
-		{"PUT /api/v1/vm.shutdown", {"204 No Content"}},
-		{"PUT /api/v1/vmm.shutdown", {"204 No Content"}},
-		{"GET /api/v1/vm.reboot",
-		 {"405 ", "Allow: PUT\r\n", "[\"use PUT for this path\"]"}},
-		{"POST /api/v1/power", {"405 ", "Allow: GET, HEAD\r\n"}},
-		{"GET /api/v1/powe", {"404 ", "[\"there is no such path"}},
-		{"GET /api/v1/power/", {"404 "}},
-		{"GET /", {"404 "}},
-	};
 	char request[256];
 
-	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+	for (size_t i = 0; i < count; i++) {
 		const char *answer;
 
 		snprintf(request, sizeof(request), "%s HTTP/1.1\r\n" HOST
@@ -313,6 +302,59 @@ static void ask_everything(void)
 	}
 }
 
+static void ask_everything(void)
+{
+	static const struct exchange cases[] = {
+		{"GET /api/v1/vmm.ping", {"200 OK", "\"build_version\":\"", ",\"features\":[]}"}},
+		{"GET /api/v1/vm.info",
+		 {"200 OK", "{\"state\":\"Running\",\"memory_actual_size\":1048576,\"config\":{"
+		  "\"cpus\":{\"boot_vcpus\":2,\"max_vcpus\":2},\"memory\":{\"size\":1048576},"
+		  "\"payload\":{\"kernel\":\"k\",\"cmdline\":\"a b\"},\"devices\":[{\"id\":"
+		  "\"gpu0\",\"path\":\"/sys/bus/pci/devices/0000:01:00.0\"}]},\"uptime_us\":"}},
+		{"GET /api/v1/vm.counters",
+		 {"200 OK", "{\"gpu0.0\":{\"entries\":3,\"wakes_host\":1},\"gpu0.1\":{}}"}},
+		{"GET /api/v1/power",
+		 {"200 OK", "{\"t_us\":",
+		  ",\"suspended\":false,\"slots\":[{\"id\":\"gpu0\",\"name\":\"0000:01:00\","
+		  "\"policy\":{\"power\":\"d3cold\",\"reset\":\"flr\",\"reasons\":\"power=auto: "
+		  "\\\"so\\\"\"},\"guest\":\"off\",\"hold_ms\":7,\"functions\":[{\"name\":"
+		  "\"0000:01:00.0\",\"state\":\"engaged\",\"since_us\":0,\"error\":null,\"host\":{"
+		  "\"power_state\":\"D3cold\",\"suspended\":true,\"suspended_us\":5},"
+		  "\"counters\":{\"entries\":3,\"wakes_host\":1}}",
+		  ",{\"name\":\"0000:01:00.1\",\"state\":\"refused\",\"since_us\":0,\"error\":"
+		  "\"EIO\",\"host\":null,\"counters\":{}}]}]}"}},
+		{"GET /metrics", {"200 OK", "text/plain; version=0.0.4", "# TYPE minivmm_info"}},
+		{"HEAD /metrics", {"200 OK", "Content-Length: "}},
+		{"PUT /api/v1/vm.power-button", {"204 No Content"}},
+		{"PUT /api/v1/vm.wake", {"409 ", "[\"the guest is not in S3;"}},
+		{"PUT /api/v1/vm.reboot", {"204 No Content"}},
+		{"PUT /api/v1/vm.shutdown", {"204 No Content"}},
+		{"PUT /api/v1/vmm.shutdown", {"204 No Content"}},
+		{"GET /api/v1/vm.reboot",
+		 {"405 ", "Allow: PUT\r\n", "[\"use PUT for this path\"]"}},
+		{"POST /api/v1/power", {"405 ", "Allow: GET, HEAD\r\n"}},
+		{"GET /api/v1/powe", {"404 ", "[\"there is no such path"}},
+		{"GET /api/v1/power/", {"404 "}},
+		{"GET /", {"404 "}},
+	};
+
+	ask_all(cases, ARRAY_SIZE(cases));
+}
+
+/* A guest in S3, until it is woken. */
+static void ask_suspended(void)
+{
+	static const struct exchange cases[] = {
+		{"GET /api/v1/vm.info", {"200 OK", "{\"state\":\"Suspended\","}},
+		{"GET /api/v1/power", {"200 OK", ",\"suspended\":true,"}},
+		{"GET /metrics", {"200 OK", "\nminivmm_guest_suspended 1\n"}},
+		{"PUT /api/v1/vm.wake", {"204 No Content"}},
+		{"GET /metrics", {"200 OK", "\nminivmm_guest_suspended 0\n"}},
+	};
+
+	ask_all(cases, ARRAY_SIZE(cases));
+}
+
 static void test_api_endpoints(void **state)
 {
 	(void)state;
@@ -320,6 +362,14 @@ static void test_api_endpoints(void **state)
 	assert_int_equal(fixture.presses, 1);
 	assert_int_equal(fixture.reboots, 1);
 	assert_int_equal(fixture.shutdowns, 2);
+}
+
+static void test_api_suspended(void **state)
+{
+	(void)state;
+	fixture.suspended = true;
+	serve(ask_suspended);
+	assert_false(fixture.suspended);
 }
 
 /* --- connections --- */
@@ -741,6 +791,7 @@ int main(void)
 #define CASE(name) cmocka_unit_test_setup_teardown(test_api_##name, begin, end)
 	const struct CMUnitTest tests[] = {
 		CASE(endpoints),
+		CASE(suspended),
 		CASE(keeps_connections),
 		CASE(takes_bodies),
 		CASE(refuses_garbage),

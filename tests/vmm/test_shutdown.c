@@ -17,14 +17,15 @@ struct fixture {
 	struct loop *loop;
 	struct shutdown *shutdown;
 	unsigned int presses, ends;
+	unsigned int sleeps; /* presses that wake */
 	char cause[32]; /* of the last end */
 };
 
-static void press(void *opaque)
+static bool press(void *opaque)
 {
 	struct fixture *f = opaque;
 
-	f->presses++;
+	return f->presses++ < f->sleeps;
 }
 
 static void end(void *opaque, const char *cause)
@@ -118,12 +119,30 @@ static void test_shutdown_deadline_ends(void **state)
 	finish(&f);
 }
 
+/* The first press only wakes the guest: there is another one, though it says that it is awake. */
+static void test_shutdown_presses_again_after_a_wake(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	start(&f, SHUTDOWN_PRESS_AGAIN_MS + 1);
+	f.sleeps = 1;
+	shutdown_signal(f.shutdown, SIGTERM, AT);
+	assert_int_equal(f.presses, 1);
+	assert_int_equal(loop_run(f.loop), 0);
+	assert_int_equal(f.presses, 2);
+	assert_int_equal(f.ends, 1);
+	assert_string_equal(f.cause, "shutdown-timeout");
+	finish(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_shutdown_signals),
 		cmocka_unit_test(test_shutdown_cause_is_the_signal_that_ends),
 		cmocka_unit_test(test_shutdown_deadline_ends),
+		cmocka_unit_test(test_shutdown_presses_again_after_a_wake),
 	};
 
 	return cmocka_run_group_tests_name("shutdown", tests, NULL, NULL);

@@ -78,3 +78,21 @@ size_t api_ask(const char *socket_path, const char *slot, const char *words, cha
 	return (size_t)snprintf(ret_answer, size, "%d %.*s\n", status, (int)strcspn(body, "\r\n"),
 				body);
 }
+
+bool api_await_event(const char *socket_path, const char *name, unsigned int count)
+{
+	static const char request[] = "GET /api/v1/events?recent=1&follow=1 HTTP/1.1\r\n"
+				      "Host: localhost\r\n\r\n";
+	int fd = connect_to(socket_path);
+	FILE *stream = fd < 0 ? NULL : fdopen(fd, "r");
+	char line[TEXT_MAX], wanted[64];
+	bool found = false;
+
+	snprintf(wanted, sizeof(wanted), "\"event\":\"%s\"", name);
+	if (stream && send(fd, request, strlen(request), MSG_NOSIGNAL) > 0)
+		while (!found && fgets(line, sizeof(line), stream))
+			found = strstr(line, wanted) && !--count;
+	if (stream)
+		fclose(stream);
+	return found;
+}

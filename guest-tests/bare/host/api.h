@@ -4,6 +4,7 @@
 #ifndef GUEST_TESTS_BARE_HOST_API_H
 #define GUEST_TESTS_BARE_HOST_API_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /*
@@ -12,5 +13,8 @@
  */
 size_t api_ask(const char *socket_path, const char *slot, const char *words, char *ret_answer,
 	       size_t size);
+
+/* Waits until the VMM has said event `name` `count` times since it began. False: it ended. */
+bool api_await_event(const char *socket_path, const char *name, unsigned int count);
 
 #endif

@@ -7,7 +7,7 @@
  * control socket, and the one line of the answer goes to the command's standard input. So a guest
  * misbehaves the device from inside, in step, without a clock. A line "api: METHOD PATH [BODY]" is
  * a request to the command's own control socket DIR/api, answered by "STATUS BODY"; "$SLOT" in it
- * is the model's path.
+ * is the model's path. A line "asleep: " and one of these two is done once the guest sleeps in S3.
  *
  * Ends with the command's status, 128 + N when signal N ended it; 125 when the model could not be
  * started or did not live as long as the command, which is said on standard error.
@@ -33,6 +33,7 @@
 #define ARGUMENTS_MAX 64
 #define REQUEST "model: "
 #define API_REQUEST "api: "
+#define ASLEEP "asleep: "
 #define STATUS_BROKEN CHILD_NOT_STARTED
 
 /* What the model prints, and where it is kept. */
@@ -187,6 +188,28 @@ static void write_all(int fd, const char *bytes, size_t len)
 	}
 }
 
+/* What follows `prefix` in `line`; NULL: it begins otherwise. */
+static const char *after(const char *line, const char *prefix)
+{
+	return strncmp(line, prefix, strlen(prefix)) ? NULL : line + strlen(prefix);
+}
+
+/* The answer's length; 0: that was no request. */
+static size_t answer_line(const char *line, char answer[LINE_MAX_LEN])
+{
+	static unsigned int sleeps;
+	const char *words = after(line, ASLEEP);
+
+	if (words && !api_await_event(api_path, "suspend", ++sleeps))
+		return (size_t)snprintf(answer, LINE_MAX_LEN, "error the guest did not sleep\n");
+	line = words ? words : line;
+	words = after(line, REQUEST);
+	if (words)
+		return ask(words, answer);
+	words = after(line, API_REQUEST);
+	return words ? api_ask(api_path, slot_path, words, answer, LINE_MAX_LEN) : 0;
+}
+
 static void serve(FILE *out, int in)
 {
 	char line[LINE_MAX_LEN], answer[LINE_MAX_LEN];
@@ -195,12 +218,8 @@ static void serve(FILE *out, int in)
 	while (fgets(line, sizeof(line), out)) {
 		fputs(line, stdout);
 		fflush(stdout);
-		if (!strncmp(line, REQUEST, strlen(REQUEST)))
-			len = ask(line + strlen(REQUEST), answer);
-		else if (!strncmp(line, API_REQUEST, strlen(API_REQUEST)))
-			len = api_ask(api_path, slot_path, line + strlen(API_REQUEST), answer,
-				      sizeof(answer));
-		else
+		len = answer_line(line, answer);
+		if (!len)
 			continue;
 		write_all(in, answer, len);
 		printf("%s", answer);

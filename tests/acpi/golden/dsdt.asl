@@ -225,5 +225,6 @@ DefinitionBlock ("", "DSDT", 2, "MINIVM", "MACHINE ", 1)
             })
         }
     }
+    Name (\_S3, Package (4) { One, One, Zero, Zero })
     Name (\_S5, Package (4) { Zero, Zero, Zero, Zero })
 }

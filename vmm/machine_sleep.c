@@ -1,0 +1,121 @@
+/*
+ * The guest's S3. ACPI 6.3, 16.1.3 S3 Sleeping State: all is lost but memory, the clock, and what
+ * wakes. The CPUs stop, devices are as after a reset, slots have no power. What woke the guest is
+ * known to the power management registers (devices/acpi_pm.h), which keep their values; the guest
+ * begins again where it asked for, and firmware's part, addresses of PCI and memory types, is done.
+ */
+#include <stdint.h>
+#include <unistd.h>
+
+#include "devices/acpi_pm.h"
+#include "devices/pci.h"
+#include "vfio/vfio.h"
+#include "vmm/base/clock.h"
+#include "vmm/base/eventfd.h"
+#include "vmm/base/log.h"
+#include "vmm/boot.h"
+#include "vmm/events.h"
+#include "vmm/firmware.h"
+#include "vmm/loop.h"
+#include "vmm/machine_internal.h"
+#include "vmm/slots.h"
+
+static void tell_main_thread(struct machine *machine)
+{
+	uint64_t one = 1;
+
+	if (write(machine->sleep_fd, &one, sizeof(one)) != sizeof(one))
+		log_debug("a change of S3 is already under way");
+}
+
+void machine_ask_suspend(struct machine *machine)
+{
+	vcpus_request_pause(machine->vcpus);
+	tell_main_thread(machine);
+}
+
+void machine_ask_wake(struct machine *machine)
+{
+	tell_main_thread(machine);
+}
+
+static void for_each_slot(struct machine *m, void (*fn)(struct vfio_slot *slot))
+{
+	struct vfio_slot *slot;
+
+	for (unsigned int i = 0; (slot = slots_get(m->slots, i)); i++)
+		fn(slot);
+}
+
+static void fall_asleep(struct machine *m)
+{
+	/* No interrupt of before, and no timer of a CPU, has a place in what comes. */
+	irq_chip_reset(m->irq);
+	if (vcpus_reset(m->vcpus, NULL))
+		log_warn("S3: the CPUs refuse their reset state; they are stopped all the same");
+	for_each_slot(m, vfio_slot_suspend);
+	machine_reset_devices(m);
+	m->is_suspended = true;
+	m->suspended_since = clock_us();
+	events_emit(&(struct event){.event = "suspend", .cause = "guest"});
+	log_info("the guest sleeps (S3)");
+}
+
+static int begin_again(struct machine *m, const struct boot_entry *entry)
+{
+	int error;
+
+	for_each_slot(m, vfio_slot_resume);
+	error = pci_host_assign(m->pci);
+	acpi_pm_resume(m->pm);
+	irq_chip_assert_again(m->irq);
+	return error ? error : vcpus_reset(m->vcpus, entry);
+}
+
+static void tell_resume(const struct machine *m, enum acpi_pm_wake woken_by)
+{
+	static const char *const causes[] = {
+		[ACPI_PM_BUTTON] = "button", [ACPI_PM_RTC] = "rtc", [ACPI_PM_PME] = "pme",
+		[ACPI_PM_GPE] = "gpe", [ACPI_PM_USER] = "ctl"};
+	const struct event_number slept = {"slept_us", clock_us() - m->suspended_since};
+
+	events_emit(&(struct event){.event = "resume", .cause = causes[woken_by],
+				    .number = &slept, .numbers = 1});
+	log_info("the guest is woken (%s)", causes[woken_by]);
+}
+
+static void wake_up(struct machine *m, enum acpi_pm_wake woken_by)
+{
+	struct boot_entry entry;
+
+	m->is_suspended = false;
+	tell_resume(m, woken_by);
+	if (!firmware_waking_entry(m->mem, &entry)) {
+		log_guest("the guest left no waking vector in the FACS, resetting");
+		machine_reset(m);
+	} else if (begin_again(m, &entry)) {
+		log_err("S3: the guest cannot be resumed: its devices' memory does not fit its "
+			"address space, or the CPUs refuse to begin at 0x%llx",
+			(unsigned long long)entry.rip);
+		machine_end(m, "resume-failed", EXIT_FAILED);
+	} else {
+		vcpus_resume(m->vcpus);
+	}
+}
+
+/* To sleep and awake again at once, if need be. What a reset or the end overtook is void. */
+void machine_change_sleep(void *opaque, int fd)
+{
+	enum acpi_pm_wake woken_by;
+	struct machine *m = opaque;
+
+	eventfd_drain(fd);
+	if (!acpi_pm_is_suspended(m->pm) || loop_is_stopping(m->loop))
+		return;
+	vcpus_wait_paused(m->vcpus);
+	if (!m->is_suspended)
+		fall_asleep(m);
+	woken_by = acpi_pm_woken_by(m->pm);
+	if (woken_by)
+		wake_up(m, woken_by);
+}
