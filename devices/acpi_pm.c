@@ -102,6 +102,44 @@ static void update_sci_locked(struct acpi_pm *pm)
 	irq_line_set(pm->irq, &pm->sci, is_pending(&pm->pm1) || is_pending(&pm->gpe));
 }
 
+/* What waits, of that which the guest enabled. The timer has no power in S3. */
+static enum acpi_pm_wake find_wake_locked(const struct acpi_pm *pm)
+{
+	uint16_t pm1 = joined(pm->pm1.status) & joined(pm->pm1.enable);
+
+	if (pm1 & PM1_PWRBTN)
+		return ACPI_PM_BUTTON;
+	if (pm1 & PM1_RTC)
+		return ACPI_PM_RTC;
+	return is_pending(&pm->gpe) ? ACPI_PM_GPE : ACPI_PM_ASLEEP;
+}
+
+/* The first cause counts. True: the machine is to be told, once the lock is released. */
+static bool wake_locked(struct acpi_pm *pm, enum acpi_pm_wake cause)
+{
+	if (!pm->suspended || pm->woken_by)
+		return false;
+	pm->woken_by = cause;
+	return cause;
+}
+
+static void tell_wake(struct acpi_pm *pm, bool wakes)
+{
+	if (wakes)
+		pm->request(pm->opaque, MACHINE_WAKE);
+}
+
+/* The end of what changes an event's bits, with the lock held, which it releases. What wakes is
+ * `cause`, or else what waits. */
+static void settle_and_unlock(struct acpi_pm *pm, enum acpi_pm_wake cause)
+{
+	bool wakes = wake_locked(pm, cause ? cause : find_wake_locked(pm));
+
+	update_sci_locked(pm);
+	pthread_mutex_unlock(&pm->lock);
+	tell_wake(pm, wakes);
+}
+
 static uint8_t *block_byte(struct event_block *block, uint64_t off)
 {
 	return off < block->len ? &block->status[off] : &block->enable[off - block->len];
@@ -148,8 +186,7 @@ static void events_access(struct acpi_pm *pm, struct event_block *block,
 	pthread_mutex_lock(&pm->lock);
 	advance_locked(pm, clock_ns());
 	block_access(block, access);
-	update_sci_locked(pm);
-	pthread_mutex_unlock(&pm->lock);
+	settle_and_unlock(pm, ACPI_PM_ASLEEP);
 }
 
 static void pm1_access(void *opaque, struct bus_access *access)
@@ -177,33 +214,6 @@ static void timer_access(void *opaque, struct bus_access *access)
 }
 
 /* --- S3 --- */
-
-/* What waits, of that which the guest enabled. The timer has no power in S3. */
-static enum acpi_pm_wake find_wake_locked(const struct acpi_pm *pm)
-{
-	uint16_t pm1 = joined(pm->pm1.status) & joined(pm->pm1.enable);
-
-	if (pm1 & PM1_PWRBTN)
-		return ACPI_PM_BUTTON;
-	if (pm1 & PM1_RTC)
-		return ACPI_PM_RTC;
-	return is_pending(&pm->gpe) ? ACPI_PM_GPE : ACPI_PM_ASLEEP;
-}
-
-/* The first cause counts. True: the machine is to be told, once the lock is released. */
-static bool wake_locked(struct acpi_pm *pm, enum acpi_pm_wake cause)
-{
-	if (!pm->suspended || pm->woken_by)
-		return false;
-	pm->woken_by = cause;
-	return cause;
-}
-
-static void tell_wake(struct acpi_pm *pm, bool wakes)
-{
-	if (wakes)
-		pm->request(pm->opaque, MACHINE_WAKE);
-}
 
 /* A wake that waits already is one for the machine to find. */
 static void begin_sleep(struct acpi_pm *pm)
@@ -315,17 +325,6 @@ static void reset_access(void *opaque, struct bus_access *access)
 
 /* --- for the machine --- */
 
-/* The end of what sets a status bit, with the lock held, which it releases. What wakes is `cause`,
- * or else what the guest enabled. */
-static void happened(struct acpi_pm *pm, enum acpi_pm_wake cause)
-{
-	bool wakes = wake_locked(pm, cause ? cause : find_wake_locked(pm));
-
-	update_sci_locked(pm);
-	pthread_mutex_unlock(&pm->lock);
-	tell_wake(pm, wakes);
-}
-
 void acpi_pm_raise_gpe(struct acpi_pm *pm, unsigned int number)
 {
 	if (number / 8 >= GPE_LEN) {
@@ -334,7 +333,7 @@ void acpi_pm_raise_gpe(struct acpi_pm *pm, unsigned int number)
 	}
 	pthread_mutex_lock(&pm->lock);
 	pm->gpe.status[number / 8] |= (uint8_t)(1U << number % 8);
-	happened(pm, ACPI_PM_ASLEEP);
+	settle_and_unlock(pm, ACPI_PM_ASLEEP);
 }
 
 /* ACPI 6.3, 4.8.2.2.1 Power Button: a press wakes whether PWRBTN_EN is set or not. */
@@ -342,7 +341,7 @@ void acpi_pm_power_button(struct acpi_pm *pm)
 {
 	pthread_mutex_lock(&pm->lock);
 	set_pm1_status(pm, PM1_PWRBTN);
-	happened(pm, ACPI_PM_BUTTON);
+	settle_and_unlock(pm, ACPI_PM_BUTTON);
 }
 
 /* ACPI 6.3, 4.8.2.4 Real Time Clock Alarm */
@@ -350,7 +349,7 @@ void acpi_pm_rtc(struct acpi_pm *pm)
 {
 	pthread_mutex_lock(&pm->lock);
 	set_pm1_status(pm, PM1_RTC);
-	happened(pm, ACPI_PM_ASLEEP);
+	settle_and_unlock(pm, ACPI_PM_ASLEEP);
 }
 
 /* ACPI 6.3, 4.8.3.1.1 PM1 Status Registers: PCIEXP_WAKE_STS is set only by what wakes. */
@@ -359,7 +358,8 @@ void acpi_pm_pcie_wake(struct acpi_pm *pm)
 	pthread_mutex_lock(&pm->lock);
 	if (pm->suspended)
 		set_pm1_status(pm, PM1_PCIEXP_WAKE);
-	happened(pm, joined(pm->pm1.enable) & PM1_PCIEXP_WAKE ? ACPI_PM_ASLEEP : ACPI_PM_PME);
+	settle_and_unlock(pm, joined(pm->pm1.enable) & PM1_PCIEXP_WAKE ? ACPI_PM_ASLEEP
+								     : ACPI_PM_PME);
 }
 
 static void clear_events(struct event_block *block)
