@@ -112,10 +112,12 @@ static void try_verdict(const char *text, size_t size)
 static void try_record(const char *text, size_t size)
 {
 	const struct bind_host host = {.state = kept_dir};
+	const struct bind_function fn = {
+		.name = "0000:01:00.0", .vendor = 0x10de, .device = 0x2684};
 	struct bind_record record;
 
-	keep("0000:01:00.0", text, size);
-	if (bind_record_find(&host, "0000:01:00.0", &record))
+	keep(fn.name, text, size);
+	if (bind_record_find(&host, &fn, &record))
 		fuzz_must(is_printable(record.driver, sizeof(record.driver)) &&
 			  !strchr(record.driver, '/') && record.driver[0] != '.' &&
 			  is_printable(record.override, sizeof(record.override)),
@@ -152,7 +154,8 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 		    "{\"min\":1,\"median\":2,\"p95\":3,\"max\":4},\"suspend_us\":{\"min\":1,"
 		    "\"median\":2,\"p95\":3,\"max\":4},\"wake_us\":{\"min\":1,\"median\":2,"
 		    "\"p95\":3,\"max\":4}}",
-		"3" "{\"driver\":\"nouveau\",\"override\":\"\"}",
+		"3" "{\"driver\":\"nouveau\",\"override\":\"\",\"vendor\":4318,"
+		    "\"device\":9860}",
 		"4" "{\"path\":\"/sys/bus/pci/devices/0000:01:00.0\",\"id\":\"a\\u00e9\"}",
 		"4" "{\"gpu\":\"vfio-user:/run/a,power=off\"}",
 	};
