@@ -17,7 +17,7 @@ $(BUILD)/fuzz/product.a: $(FUZZ_OBJECTS)
 	@ar rcs $@ $^
 $(FUZZ_PROGRAMS): $(BUILD)/fuzz/%: $(BUILD)/fuzz/obj/tests/fuzz/%.o $(BUILD)/fuzz/product.a
 	$(say) "FUZZ $@"
-	$(Q)$(FUZZ_CC) -fsanitize=fuzzer $(FUZZ_SANITIZE) -o $@ $^ -lcmocka $(LIBFDT) -lpthread
+	$(Q)$(FUZZ_CC) -fsanitize=fuzzer $(FUZZ_SANITIZE) -o $@ $^ -lcmocka $(LIBRARIES) -lpthread
 
 fuzz-programs: $(FUZZ_PROGRAMS)
 .PHONY: fuzz-programs
