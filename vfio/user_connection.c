@@ -1,18 +1,15 @@
 #include "vfio/user_connection.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/socket.h>
-#include <sys/time.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "vmm/base/bits.h"
 #include "vmm/base/clock.h"
 #include "vmm/base/log.h"
+#include "vmm/base/unix_stream.h"
 
 #define CONNECT_TIMEOUT_S 5
 
@@ -26,37 +23,20 @@ struct vfio_user_connection {
 
 int vfio_user_connection_open(const char *path, struct vfio_user_connection **ret_connection)
 {
-	const struct timeval patience = {.tv_sec = CONNECT_TIMEOUT_S};
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	struct vfio_user_connection *connection;
-	int r = -ENOMEM;
+	struct vfio_user_connection *connection = calloc(1, sizeof(*connection));
+	int fd;
 
-	if (strlen(path) >= sizeof(address.sun_path))
-		return -ENAMETOOLONG;
-	memcpy(address.sun_path, path, strlen(path) + 1);
-	connection = calloc(1, sizeof(*connection));
 	if (!connection)
-		return r;
-	connection->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (connection->fd < 0) {
-		r = -errno;
-		goto free_connection;
+		return -ENOMEM;
+	fd = unix_stream_connect(path, CONNECT_TIMEOUT_S);
+	if (fd < 0) {
+		free(connection);
+		return fd;
 	}
-	/* The limit for sending bounds connect() too, when the server's queue is full: EAGAIN. */
-	if (setsockopt(connection->fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)) < 0 ||
-	    connect(connection->fd, (const struct sockaddr *)&address, sizeof(address)) < 0) {
-		r = -errno;
-		goto close_socket;
-	}
+	connection->fd = fd;
 	pthread_mutex_init(&connection->lock, NULL);
 	*ret_connection = connection;
 	return 0;
-
-close_socket:
-	close(connection->fd);
-free_connection:
-	free(connection);
-	return r;
 }
 
 /* Gives `error` back. */
@@ -73,60 +53,16 @@ static int fail_locked(struct vfio_user_connection *connection, int error, const
 	return error;
 }
 
-/* Waits until the socket is ready for `events`; 0, or the end of the connection. */
-static int wait_locked(struct vfio_user_connection *connection, short events, uint64_t deadline_us)
+/* What became of a request or its reply. */
+static int fail_stream_locked(struct vfio_user_connection *connection, int error, bool sending)
 {
-	struct pollfd poll_fd = {.fd = connection->fd, .events = events};
+	const char *what = error == -ETIMEDOUT ? "did not answer in time"
+			 : error == -ECONNRESET ? "closed the connection"
+			 : error == -EPROTO ? "sent files that were not asked for"
+			 : sending ? "takes no request"
+				   : "cannot be waited for";
 
-	for (;;) {
-		uint64_t now = clock_us();
-		uint64_t left_ms = deadline_us > now ? (deadline_us - now + 999) / 1000 : 0;
-		int r = poll(&poll_fd, 1, left_ms < INT32_MAX ? (int)left_ms : INT32_MAX);
-
-		if (r > 0)
-			return 0;
-		if (r == 0 && clock_us() >= deadline_us)
-			return fail_locked(connection, -ETIMEDOUT, "did not answer in time");
-		if (r < 0 && errno != EINTR)
-			return fail_locked(connection, -EIO, "cannot be waited for");
-	}
-}
-
-/* Takes the first `len` bytes off the parts. */
-static void skip(struct iovec *parts, unsigned int count, size_t len)
-{
-	for (unsigned int i = 0; i < count; i++) {
-		size_t step = len < parts[i].iov_len ? len : parts[i].iov_len;
-
-		parts[i].iov_base = (char *)parts[i].iov_base + step;
-		parts[i].iov_len -= step;
-		len -= step;
-	}
-}
-
-/* struct iovec has no const in it; sendmsg() changes nothing. */
-static struct iovec const_part(const void *base, size_t len)
-{
-	return (struct iovec) {.iov_base = (void *)(uintptr_t)base, .iov_len = len};
-}
-
-union control {
-	struct cmsghdr header; /* for its alignment */
-	char bytes[CMSG_SPACE(VFIO_USER_SEND_FDS_MAX * sizeof(int))];
-};
-
-static void attach_fds(struct msghdr *message, union control *control,
-		       const struct vfio_user_call *call)
-{
-	size_t size = call->fd_count * sizeof(int);
-
-	memset(control, 0, sizeof(*control));
-	control->header.cmsg_level = SOL_SOCKET;
-	control->header.cmsg_type = SCM_RIGHTS;
-	control->header.cmsg_len = CMSG_LEN(size);
-	memcpy(CMSG_DATA(&control->header), call->fds, size);
-	message->msg_control = control;
-	message->msg_controllen = CMSG_SPACE(size);
+	return fail_locked(connection, error, what);
 }
 
 static int send_locked(struct vfio_user_connection *connection,
@@ -134,84 +70,14 @@ static int send_locked(struct vfio_user_connection *connection,
 		       uint64_t deadline_us)
 {
 	struct iovec parts[] = {
-		const_part(header, sizeof(*header)),
-		const_part(call->request, call->request_size),
-		const_part(call->request_data, call->request_data_size),
+		unix_stream_const_part(header, sizeof(*header)),
+		unix_stream_const_part(call->request, call->request_size),
+		unix_stream_const_part(call->request_data, call->request_data_size),
 	};
-	struct msghdr message = {.msg_iov = parts, .msg_iovlen = ARRAY_SIZE(parts)};
-	union control control;
-	size_t left = header->size;
+	int error = unix_stream_send(connection->fd, parts, ARRAY_SIZE(parts), call->fds,
+				     call->fd_count, deadline_us);
 
-	if (call->fd_count)
-		attach_fds(&message, &control, call);
-	while (left) {
-		ssize_t r = sendmsg(connection->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
-
-		if (r >= 0) {
-			/* The descriptors went with the first byte. */
-			message.msg_control = NULL;
-			message.msg_controllen = 0;
-			skip(parts, ARRAY_SIZE(parts), (size_t)r);
-			left -= (size_t)r;
-		} else if (errno == EAGAIN) {
-			int error = wait_locked(connection, POLLOUT, deadline_us);
-
-			if (error)
-				return error;
-		} else if (errno != EINTR) {
-			bool gone = errno == EPIPE || errno == ECONNRESET;
-
-			return fail_locked(connection, gone ? -ECONNRESET : -EIO,
-					   gone ? "closed the connection" : "takes no request");
-		}
-	}
-	return 0;
-}
-
-/*
- * The descriptor that came with these bytes, if any. There is room for one where one may come, else
- * for none: the kernel drops the others and says so (recvmsg(2), MSG_CTRUNC). 0 or -EPROTO; `*fd`
- * is then to be closed all the same.
- */
-static int take_fd(struct msghdr *message, int *fd)
-{
-	struct cmsghdr *header = message->msg_controllen ? CMSG_FIRSTHDR(message) : NULL;
-
-	if (header && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS &&
-	    header->cmsg_len == CMSG_LEN(sizeof(int)))
-		memcpy(fd, CMSG_DATA(header), sizeof(int));
-	return message->msg_flags & MSG_CTRUNC ? -EPROTO : 0;
-}
-
-/* Some bytes of a reply, as many as there are room for; their number, or the end. */
-static ssize_t receive_some(struct vfio_user_connection *connection, struct iovec *parts,
-			    unsigned int count, bool want_fd, int *fd, uint64_t deadline_us)
-{
-	for (;;) {
-		struct msghdr message = {.msg_iov = parts, .msg_iovlen = count};
-		union control control;
-		ssize_t r;
-
-		if (want_fd && *fd < 0) {
-			message.msg_control = &control;
-			message.msg_controllen = CMSG_LEN(sizeof(int)); /* CMSG_SPACE() has two */
-		}
-		r = recvmsg(connection->fd, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
-		if (r > 0) {
-			if (take_fd(&message, fd) < 0)
-				return fail_locked(connection, -EPROTO,
-						   "sent files that were not asked for");
-			return r;
-		}
-		if (r == 0 || (errno != EAGAIN && errno != EINTR))
-			return fail_locked(connection, -ECONNRESET, "closed the connection");
-		if (errno == EAGAIN) {
-			int error = wait_locked(connection, POLLIN, deadline_us);
-
-			if (error)
-				return error;
-		}
-	}
+	return error ? fail_stream_locked(connection, error, true) : 0;
 }
 
 /* As nothing else is under way, bytes beyond the reply are as wrong as bytes that lack. */
@@ -233,12 +99,12 @@ static ssize_t receive_locked(struct vfio_user_connection *connection,
 	int error = 0;
 
 	while (!checked || got < sizeof(header) + payload) {
-		ssize_t r = receive_some(connection, parts, ARRAY_SIZE(parts), call->ret_fd != NULL,
-					 fd, deadline_us);
+		ssize_t r = unix_stream_receive(connection->fd, parts, ARRAY_SIZE(parts),
+						call->ret_fd ? fd : NULL, deadline_us);
 
 		if (r < 0)
-			return r;
-		skip(parts, ARRAY_SIZE(parts), (size_t)r);
+			return fail_stream_locked(connection, (int)r, false);
+		unix_stream_skip(parts, ARRAY_SIZE(parts), (size_t)r);
 		got += (size_t)r;
 		if (checked || got < sizeof(header))
 			continue;

@@ -14,11 +14,12 @@
 #include <sys/types.h>
 
 #include "vfio/user_protocol.h"
+#include "vmm/base/unix_stream.h"
 
 struct vfio_user_connection;
 
 /* Descriptors that go with one request. */
-#define VFIO_USER_SEND_FDS_MAX 16U
+#define VFIO_USER_SEND_FDS_MAX UNIX_STREAM_FDS_MAX
 
 /* A request and the place for its reply. Payloads come in two parts, so that data need no copy. */
 struct vfio_user_call {
