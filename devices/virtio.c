@@ -155,7 +155,7 @@ static void update_running(struct virtio_dev *dev)
 	dev->running = true;
 	for (unsigned int i = 0; i < dev->queues; i++)
 		if (dev->queue[i].enabled)
-			eventfd_write(dev->queue[i].kick_fd, 1);
+			eventfd_signal(dev->queue[i].kick_fd);
 }
 
 void virtio_dev_set_bus_master(struct virtio_dev *dev, bool on)

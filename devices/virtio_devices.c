@@ -11,19 +11,22 @@
 #include "devices/virtio_block.h"
 #include "devices/virtio_entropy.h"
 #include "devices/virtio_net.h"
+#include "devices/virtio_vhost_user.h"
 #include "vmm/base/bits.h"
 #include "vmm/layout.h"
 #include "vmm/loop.h"
 
-#define TRANSPORTS_MAX (DISK_MAX + NET_MAX + 1)
+#define TRANSPORTS_MAX (DISK_MAX + NET_MAX + VHOST_USER_MAX + 1)
 #define FUNCTIONS 8U
 _Static_assert(DISK_MAX <= VIRTIO_BLOCK_SLOTS * FUNCTIONS, "each disk has a place");
 _Static_assert(NET_MAX <= FUNCTIONS, "each network device has a place");
+_Static_assert(VHOST_USER_MAX <= FUNCTIONS, "each vhost-user device has a place");
 
 struct virtio_devices {
 	struct loop *loop;
 	struct virtio_block *block[DISK_MAX];
 	struct virtio_net *net[NET_MAX];
+	struct virtio_vhost_user *vhost_user[VHOST_USER_MAX];
 	struct virtio_entropy *entropy;
 	struct virtio_pci *transport[TRANSPORTS_MAX];
 	unsigned int transports;
@@ -98,6 +101,36 @@ static int create_net(struct virtio_devices *devices, const struct virtio_device
 	return error;
 }
 
+static void on_back_end(void *opaque, int fd)
+{
+	(void)fd;
+	virtio_vhost_user_service(opaque);
+}
+
+static int create_vhost_user(struct virtio_devices *devices,
+			     const struct virtio_devices_config *config, unsigned int index,
+			     const struct virtio_machine *machine, char *why, size_t why_size)
+{
+	const struct vhost_user_config *vhost_user = &config->vhost_user[index];
+	struct virtio_vhost_user *device;
+	char name[16];
+	int error;
+
+	snprintf(name, sizeof(name), "%s%u", vhost_user_type_name(vhost_user->type), index);
+	error = virtio_vhost_user_create(vhost_user, name, &device, why, why_size);
+	if (error)
+		return error;
+	devices->vhost_user[index] = device;
+	error = plug(devices, virtio_vhost_user_dev(device), machine, VIRTIO_VHOST_USER_SLOT,
+		     index, config->vhost_users);
+	if (!error)
+		error = loop_add(devices->loop, virtio_vhost_user_watch_fd(device), on_back_end,
+				 device);
+	if (error)
+		snprintf(why, why_size, "%s: %s", name, strerror(-error));
+	return error;
+}
+
 static int create_entropy(struct virtio_devices *devices, const struct virtio_machine *machine,
 			  char *why, size_t why_size)
 {
@@ -125,6 +158,8 @@ int virtio_devices_create(const struct virtio_devices_config *config,
 		error = create_disk(devices, config, i, machine, ret_why, why_size);
 	for (unsigned int i = 0; i < config->nets && !error; i++)
 		error = create_net(devices, config, i, machine, ret_why, why_size);
+	for (unsigned int i = 0; i < config->vhost_users && !error; i++)
+		error = create_vhost_user(devices, config, i, machine, ret_why, why_size);
 	if (!error && config->entropy)
 		error = create_entropy(devices, machine, ret_why, why_size);
 	if (error) {
@@ -153,6 +188,10 @@ void virtio_devices_destroy(struct virtio_devices *devices)
 		virtio_block_destroy(devices->block[i]);
 	for (unsigned int i = 0; i < NET_MAX; i++)
 		virtio_net_destroy(devices->net[i]);
+	for (unsigned int i = 0; i < VHOST_USER_MAX && devices->vhost_user[i]; i++) {
+		loop_remove(devices->loop, virtio_vhost_user_watch_fd(devices->vhost_user[i]));
+		virtio_vhost_user_destroy(devices->vhost_user[i]);
+	}
 	virtio_entropy_destroy(devices->entropy);
 	free(devices);
 }

@@ -10,6 +10,7 @@
 
 #include "devices/block_image.h"
 #include "devices/net_config.h"
+#include "devices/vhost_user_config.h"
 #include "devices/virtio_pci.h"
 
 struct loop;
@@ -20,6 +21,8 @@ struct virtio_devices_config {
 	unsigned int disks;
 	const struct net_config *net;
 	unsigned int nets;
+	const struct vhost_user_config *vhost_user;
+	unsigned int vhost_users;
 	bool entropy;
 };
 

@@ -7,10 +7,10 @@
 #include <linux/virtio_pci.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 
 #include "devices/virtio_pci_internal.h"
 #include "vmm/base/bits.h"
+#include "vmm/base/eventfd.h"
 #include "vmm/base/le.h"
 #include "vmm/base/log.h"
 #include "vmm/doorbell.h"
@@ -103,7 +103,7 @@ static void kick(struct virtio_pci *transport, uint64_t off)
 	uint64_t queue = off / NOTIFY_STRIDE;
 
 	if (queue < transport->dev->queues && transport->dev->running)
-		eventfd_write(transport->dev->queue[queue].kick_fd, 1);
+		eventfd_signal(transport->dev->queue[queue].kick_fd);
 }
 
 /* --- common configuration: VIRTIO 1.2, 4.1.4.3 Common configuration structure layout --- */

@@ -243,6 +243,16 @@ void virtqueue_push(struct virtqueue *queue, uint16_t head, uint32_t written)
 	virtqueue_publish(queue, 1);
 }
 
+uint16_t virtqueue_avail_index(const struct virtqueue *queue)
+{
+	return load16(queue->avail + AVAIL_IDX);
+}
+
+uint16_t virtqueue_used_index(const struct virtqueue *queue)
+{
+	return load16(queue->used + USED_IDX);
+}
+
 bool virtqueue_must_notify(struct virtqueue *queue)
 {
 	uint16_t before = queue->notified_used, now = queue->next_used;

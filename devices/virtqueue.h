@@ -100,6 +100,11 @@ bool virtqueue_want_kick(struct virtqueue *queue);
 /* The driver need not kick: the device will look by itself. */
 void virtqueue_spare_kicks(struct virtqueue *queue);
 
+/* The indices that driver and device share, when somebody else serves the ring: what was offered,
+ * and what was given back. */
+uint16_t virtqueue_avail_index(const struct virtqueue *queue);
+uint16_t virtqueue_used_index(const struct virtqueue *queue);
+
 /* Copies `len` bytes out of the readable buffers, from byte `off` on; true when all were there. */
 bool virtqueue_chain_read(const struct virtqueue_chain *chain, uint64_t off, void *ret_bytes,
 			  size_t len);

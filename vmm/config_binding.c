@@ -87,6 +87,14 @@ static const struct config_property in_ethernet[] = {
 	{NULL, 0, NULL, NULL},
 };
 
+static const struct config_property in_vhost_user[] = {
+	{"type", CONFIG_STRING, NULL, NULL},
+	{"socket", CONFIG_PATH, "socket", NULL},
+	{"tag", CONFIG_STRING, "tag", NULL},
+	{"queues", CONFIG_U32, "queues", NULL},
+	{NULL, 0, NULL, NULL},
+};
+
 const struct config_node config_nodes[] = {
 	{"", NULL, in_root},
 	{"chosen", NULL, in_chosen},
@@ -98,5 +106,6 @@ const struct config_node config_nodes[] = {
 	{"gpu", "gpu", in_gpu},
 	{"disk", "disk", in_disk},
 	{"ethernet", "net", in_ethernet},
+	{"vhost-user", "vhost-user", in_vhost_user},
 	{NULL, NULL, NULL},
 };

@@ -95,6 +95,7 @@ typedef uint64_t iova_t; /* address that a device uses for DMA; equals the gpa w
 #define VIRTIO_NET_SLOT 0x12
 #define VIRTIO_BLOCK_SLOT 0x18
 #define VIRTIO_BLOCK_SLOTS 2U
+#define VIRTIO_VHOST_USER_SLOT 0x1a
 
 #define PVPANIC_SLOT 0x1e /* device number on bus 0 */
 

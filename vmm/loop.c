@@ -11,7 +11,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#define WATCHES_MAX 64
+#define WATCHES_MAX 128
 
 struct watch {
 	int fd;               /* -1: free */

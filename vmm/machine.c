@@ -108,6 +108,7 @@ static int create_virtio(struct machine *m, char *why, size_t why_size)
 	const struct virtio_devices_config config = {
 		.disk = m->options->disk, .disks = m->options->disks,
 		.net = m->options->net, .nets = m->options->nets,
+		.vhost_user = m->options->vhost_user, .vhost_users = m->options->vhost_users,
 		.entropy = m->options->entropy};
 
 	return virtio_devices_create(&config, &machine, m->loop, &m->virtio, why, why_size);

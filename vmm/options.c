@@ -40,6 +40,9 @@ static const char help[] =
 	"  --net LINK[,KEY]...       a virtio network device; repeatable; LINK: tap=NAME, passt\n"
 	"                            or passt=SOCKET; keys: mac=ADDRESS, of tap also queues=N,\n"
 	"                            vhost=HOW; see docs/virtio.md\n"
+	"  --vhost-user TYPE,PATH[,KEY]...  a virtio device that another process serves at the\n"
+	"                            socket PATH; repeatable; TYPE: block, fs; keys: tag=NAME\n"
+	"                            (of fs), queues=N; see docs/virtio.md\n"
 	"  --entropy                 a virtio source of random numbers\n"
 	"  --quirks FILE             rules for cards of your own, on top of those built in\n"
 	"  --vfio-backend KIND       auto (default), group or iommufd\n"
@@ -152,6 +155,7 @@ static void inherit(struct options *options)
 	options->inherited.slots = (1U << options->slots) - 1;
 	options->inherited.disks = (1U << options->disks) - 1;
 	options->inherited.nets = (1U << options->nets) - 1;
+	options->inherited.vhost_users = (1U << options->vhost_users) - 1;
 }
 
 static int check_slots(const struct options *options, struct why why)

@@ -11,6 +11,7 @@
 
 #include "devices/block_image.h"
 #include "devices/net_config.h"
+#include "devices/vhost_user_config.h"
 #include "vfio/vfio.h"
 #include "vmm/cpu_list.h"
 #include "vmm/layout.h"
@@ -44,12 +45,14 @@ struct options {
 	struct disk_config disk[DISK_MAX];
 	unsigned int nets;
 	struct net_config net[NET_MAX];
+	unsigned int vhost_users;
+	struct vhost_user_config vhost_user[VHOST_USER_MAX];
 	bool entropy;
 	/* What of the config's the command line may still replace, each once: after that it is its
 	 * own. What may be set again anyhow needs no mark. */
 	struct {
 		bool kernel;
-		uint32_t slots, disks, nets; /* one bit each */
+		uint32_t slots, disks, nets, vhost_users; /* one bit each */
 	} inherited;
 	struct options_kept *kept; /* texts of the config */
 };

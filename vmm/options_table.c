@@ -255,6 +255,42 @@ static bool get_net(const struct options *options, unsigned int index, struct te
 	return true;
 }
 
+/* As with a slot. A back end serves one device. */
+static int add_vhost_user(struct options *options, const char *text, struct why why)
+{
+	struct vhost_user_config device;
+	unsigned int i = 0;
+	int error = vhost_user_config_parse(text, &device, why.text, why.size);
+
+	if (error)
+		return error;
+	while (i < options->vhost_users && strcmp(options->vhost_user[i].socket, device.socket))
+		i++;
+	if (i == VHOST_USER_MAX) {
+		snprintf(why.text, why.size, "--vhost-user %s: no more than %u devices", text,
+			 VHOST_USER_MAX);
+		return -EINVAL;
+	}
+	if (i < options->vhost_users && !(options->inherited.vhost_users & 1U << i)) {
+		snprintf(why.text, why.size, "--vhost-user %s: another device has this socket",
+			 text);
+		return -EINVAL;
+	}
+	options->vhost_user[i] = device;
+	options->vhost_users += i == options->vhost_users;
+	options->inherited.vhost_users &= ~(1U << i);
+	return 0;
+}
+
+static bool get_vhost_user(const struct options *options, unsigned int index,
+			   struct text *ret_text)
+{
+	if (index >= options->vhost_users)
+		return false;
+	vhost_user_config_format(&options->vhost_user[index], ret_text);
+	return true;
+}
+
 /* An empty path is a variable of a script that is not set, say. */
 static int refuse_empty(const char *what, struct why why)
 {
@@ -309,6 +345,7 @@ const struct option_spec option_specs[OPTIONS_MAX + 1] = {
 	{"hotplug-ports", OPTION_VALUE, 0, set_hotplug_ports, get_hotplug_ports},
 	{"disk", OPTION_LIST, 0, add_disk, get_disk},
 	{"net", OPTION_LIST, 0, add_net, get_net},
+	{"vhost-user", OPTION_LIST, 0, add_vhost_user, get_vhost_user},
 	{"entropy", OPTION_FLAG, AT(entropy), NULL, NULL},
 	{"kernel", OPTION_PATH, AT(kernel), options_set_kernel, NULL},
 	{"initrd", OPTION_PATH, AT(initrd), NULL, NULL},

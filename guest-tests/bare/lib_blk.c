@@ -127,3 +127,36 @@ uint8_t blk_do_range(struct queue *queue, uint32_t type, uint64_t sector, uint32
 	range.flags = flags;
 	return blk_do(queue, LAYOUT_PLAIN, type, 0, &range, sizeof(range));
 }
+
+#define DIGITS 0x3030303030303030ULL /* eight zeroes; bytes would take an emulated CPU long */
+
+void blk_number(uint8_t *bytes, uint64_t number)
+{
+	for (unsigned int i = 0; i < SECTOR; i += 8)
+		*(uint64_t *)(void *)(bytes + i) = DIGITS;
+	bytes[SECTOR - 1] = '\n';
+	for (unsigned int i = SECTOR - 2; number; i--, number /= 10)
+		bytes[i] = (uint8_t)('0' + number % 10);
+}
+
+bool blk_is_numbered(const uint8_t *bytes, uint64_t number)
+{
+	uint64_t expected[SECTOR / 8], different = 0;
+
+	blk_number((uint8_t *)expected, number);
+	for (unsigned int i = 0; i < SECTOR / 8; i++)
+		different |= expected[i] ^ ((const uint64_t *)(const void *)bytes)[i];
+	return !different;
+}
+
+bool blk_turn_around(struct queue *queue, uint64_t sectors, uint8_t *buffer, uint32_t len)
+{
+	bool good = true;
+
+	for (uint64_t sector = 0; sector < sectors && good; sector += len / SECTOR) {
+		for (unsigned int i = 0; i < len / SECTOR; i++)
+			blk_number(buffer + i * SECTOR, sectors - 1 - sector - i);
+		good = !blk_do(queue, LAYOUT_INDIRECT, BLK_OUT, sector, buffer, len);
+	}
+	return good && !blk_do(queue, LAYOUT_PLAIN, BLK_FLUSH, 0, NULL, 0);
+}

@@ -53,4 +53,11 @@ uint8_t blk_do(struct queue *queue, enum layout layout, uint32_t type, uint64_t 
 uint8_t blk_do_range(struct queue *queue, uint32_t type, uint64_t sector, uint32_t count,
 		     uint32_t flags);
 
+/* --- what the tests' disks hold: a sector is 511 digits of its number, and a newline --- */
+
+void blk_number(uint8_t *bytes, uint64_t number);
+bool blk_is_numbered(const uint8_t *bytes, uint64_t number);
+/* Writes the numbers in reversed order, and a flush; `len` bytes of `buffer` a time. */
+bool blk_turn_around(struct queue *queue, uint64_t sectors, uint8_t *buffer, uint32_t len);
+
 #endif

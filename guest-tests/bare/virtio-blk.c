@@ -27,27 +27,6 @@ static bool read_only;
 
 /* --- what the sectors hold --- */
 
-#define DIGITS 0x3030303030303030ULL /* eight zeroes; bytes would take an emulated CPU long */
-
-static void number_sector(uint8_t *bytes, uint64_t number)
-{
-	for (unsigned int i = 0; i < SECTOR; i += 8)
-		*(uint64_t *)(void *)(bytes + i) = DIGITS;
-	bytes[SECTOR - 1] = '\n';
-	for (unsigned int i = SECTOR - 2; number; i--, number /= 10)
-		bytes[i] = (uint8_t)('0' + number % 10);
-}
-
-static bool is_numbered(const uint8_t *bytes, uint64_t number)
-{
-	uint64_t expected[SECTOR / 8], different = 0;
-
-	number_sector((uint8_t *)expected, number);
-	for (unsigned int i = 0; i < SECTOR / 8; i++)
-		different |= expected[i] ^ ((const uint64_t *)(const void *)bytes)[i];
-	return !different;
-}
-
 static bool is_zero(const uint8_t *bytes, uint32_t len)
 {
 	for (uint32_t i = 0; i < len; i++)
@@ -189,10 +168,10 @@ static bool transfers(enum layout layout)
 	for (unsigned int i = 0; i < ARRAY_SIZE(places); i++) {
 		good &= read_sectors(layout, places[i], buffer[0], CHUNK) == BLK_OK;
 		for (unsigned int j = 0; j < CHUNK / SECTOR; j++)
-			good &= is_numbered(buffer[0] + j * SECTOR, places[i] + j);
+			good &= blk_is_numbered(buffer[0] + j * SECTOR, places[i] + j);
 	}
 	good &= read_sectors(layout, sectors - 1, buffer[0], SECTOR) == BLK_OK &&
-		is_numbered(buffer[0], sectors - 1);
+		blk_is_numbered(buffer[0], sectors - 1);
 	if (read_only)
 		return good;
 	/* Write something else, see it, and put back what was there. */
@@ -201,7 +180,7 @@ static bool transfers(enum layout layout)
 	good &= !read_sectors(LAYOUT_PLAIN, 50, buffer[0], CHUNK);
 	good &= !memcmp(buffer[0], buffer[1], CHUNK);
 	for (unsigned int j = 0; j < CHUNK / SECTOR; j++)
-		number_sector(buffer[1] + j * SECTOR, 50 + j);
+		blk_number(buffer[1] + j * SECTOR, 50 + j);
 	good &= !blk_do(&queue[0], layout, BLK_OUT, 50, buffer[1], CHUNK);
 	return good && !blk_do(&queue[0], layout, BLK_FLUSH, 0, NULL, 0);
 }
@@ -237,7 +216,8 @@ static void check_many(void)
 		good = queue_wait(&queue[0], 15);
 		for (unsigned int slot = 0; slot < 15; slot++) {
 			queue_take(&queue[0]);
-			good &= !blk_status(slot) && is_numbered(buffer[slot] + 2, round + slot);
+			good &= !blk_status(slot) &&
+				blk_is_numbered(buffer[slot] + 2, round + slot);
 		}
 	}
 	report("300 reads, 15 at a time", good);
@@ -312,7 +292,7 @@ static void check_refusals(void)
 			     blk_do(&queue[0], LAYOUT_PLAIN, BLK_OUT, 0, buffer[0],
 				    SECTOR), BLK_IOERR);
 	report("the first sector is as it was",
-	       !read_sectors(LAYOUT_PLAIN, 0, buffer[0], SECTOR) && is_numbered(buffer[0], 0));
+	       !read_sectors(LAYOUT_PLAIN, 0, buffer[0], SECTOR) && blk_is_numbered(buffer[0], 0));
 }
 
 static void check_ranges(void)
@@ -322,18 +302,18 @@ static void check_ranges(void)
 			     blk_do_range(&queue[0], BLK_ZEROES, 33, 5, flags), 0);
 		report("zeroes are read", !read_sectors(LAYOUT_PLAIN, 32, buffer[0], 7 * SECTOR) &&
 		       is_zero(buffer[0] + SECTOR, 5 * SECTOR));
-		report("and no more than those", is_numbered(buffer[0], 32) &&
-		       is_numbered(buffer[0] + 6 * SECTOR, 38));
+		report("and no more than those", blk_is_numbered(buffer[0], 32) &&
+		       blk_is_numbered(buffer[0] + 6 * SECTOR, 38));
 		for (unsigned int i = 0; i < 5; i++)
-			number_sector(buffer[0] + i * SECTOR, 33 + i);
+			blk_number(buffer[0] + i * SECTOR, 33 + i);
 		report_equal("written again", blk_do(&queue[0], LAYOUT_PLAIN, BLK_OUT, 33,
 						     buffer[0], 5 * SECTOR), 0);
 	}
 	report_equal("discard", blk_do_range(&queue[0], BLK_DISCARD, 64, 8, 0), 0);
 	report("what is beside it stays", !read_sectors(LAYOUT_PLAIN, 63, buffer[0], SECTOR) &&
-	       is_numbered(buffer[0], 63));
+	       blk_is_numbered(buffer[0], 63));
 	for (unsigned int i = 0; i < 8; i++)
-		number_sector(buffer[0] + i * SECTOR, 64 + i);
+		blk_number(buffer[0] + i * SECTOR, 64 + i);
 	report_equal("the discarded can be written",
 		     blk_do(&queue[0], LAYOUT_PLAIN, BLK_OUT, 64, buffer[0], CHUNK), 0);
 }
@@ -352,7 +332,7 @@ static void check_cache(void)
 	report_equal("writeback is 1", MMIO(uint8_t, wce), 1);
 	MMIO(uint8_t, wce) = 0;
 	report_equal("switched off", MMIO(uint8_t, wce), 0);
-	number_sector(buffer[0], 9);
+	blk_number(buffer[0], 9);
 	report_equal("a write without cache", blk_do(&queue[0], LAYOUT_PLAIN, BLK_OUT, 9,
 						     buffer[0], SECTOR),
 		     read_only ? BLK_IOERR : BLK_OK);
@@ -450,7 +430,7 @@ static void check_queues(void)
 		queue_kick(&queue[i]);
 	for (unsigned int i = 0; i < queues; i++) {
 		good &= queue_wait(&queue[i], 1) && !blk_status(i) &&
-			is_numbered(buffer[i], 10 * i);
+			blk_is_numbered(buffer[i], 10 * i);
 		good &= irq_wait(VECTOR_QUEUE + i, 1, WAIT_MS);
 	}
 	report("every queue answers, by its own vector", good);
@@ -494,7 +474,7 @@ static void check_bus_master(void)
 	report("no Bus Master, no access to memory", !queue_has_used(&queue[0]));
 	pci_change(dev.bdf, PCI_COMMAND, 2, 0, PCI_COMMAND_MASTER);
 	report("it goes on where it was", queue_wait(&queue[0], 1) && !blk_status(1) &&
-	       is_numbered(buffer[1], 5));
+	       blk_is_numbered(buffer[1], 5));
 	queue_take(&queue[0]);
 	report_equal("and further", read_sectors(LAYOUT_PLAIN, 6, buffer[0], SECTOR), 0);
 }
@@ -631,7 +611,7 @@ static void check_nonsense(void)
 		report("nothing was answered", !queue_has_used(&queue[0]));
 	}
 	report("it works after a reset", blk_setup(&dev, queue, 1, BASE_FEATURES, true) &&
-	       !read_sectors(LAYOUT_PLAIN, 0, buffer[0], SECTOR) && is_numbered(buffer[0], 0));
+	       !read_sectors(LAYOUT_PLAIN, 0, buffer[0], SECTOR) && blk_is_numbered(buffer[0], 0));
 }
 
 /* Rings where no ring can be, and DRIVER_OK out of turn. */
@@ -675,16 +655,9 @@ static void check_bad_rings(void)
 
 static void turn_around(void)
 {
-	bool good = blk_setup(&dev, queue, 1, BASE_FEATURES | RING_FEATURES, true);
-
-	for (uint64_t sector = 0; sector < sectors && good; sector += CHUNK / SECTOR) {
-		for (unsigned int i = 0; i < CHUNK / SECTOR; i++)
-			number_sector(buffer[0] + i * SECTOR, sectors - 1 - sector - i);
-		good = !blk_do(&queue[0], LAYOUT_INDIRECT, BLK_OUT, sector, buffer[0],
-			       CHUNK);
-	}
 	report("every sector is written",
-	       good && !blk_do(&queue[0], LAYOUT_PLAIN, BLK_FLUSH, 0, NULL, 0));
+	       blk_setup(&dev, queue, 1, BASE_FEATURES | RING_FEATURES, true) &&
+	       blk_turn_around(&queue[0], sectors, buffer[0], CHUNK));
 }
 
 void test(void)

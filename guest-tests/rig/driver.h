@@ -3,9 +3,9 @@
  * the serial line, watches the host's sysfs, and performs a scenario file (language: README.md).
  *
  * One thread, no process beside the VMM's but one that may wait for a slow write, one that gives
- * back what it gets, and what steps run: QEMU's software SVM stays reliable only while the host
- * around a guest is quiet. So it waits in poll() and samples sysfs at most every SAMPLE_MS, and
- * only while a step needs it.
+ * back what it gets, one that serves a device or file system, and what steps run: QEMU's software
+ * SVM stays reliable only while the host around a guest is quiet. So it waits in poll() and samples
+ * sysfs at most every SAMPLE_MS, and only while a step needs it.
  *
  * Functions that can fail return 0, or -1 after fail() has recorded the reason.
  */
@@ -111,6 +111,7 @@ struct rig {
 	int api;               /* a request to the VMM that waits for its answer; -1: none */
 	struct writer writer;
 	struct runner runner;
+	pid_t server;          /* a program that serves something; 0: none */
 	char answer[TEXT_MAX]; /* of the last step that gives one */
 };
 
@@ -193,6 +194,7 @@ int do_host_config(struct rig *rig, const struct words *words, const char *rest)
 int do_host_irqs(struct rig *rig, const struct words *words, const char *rest);
 int do_host_module(struct rig *rig, const struct words *words, const char *rest);
 int do_host_sum(struct rig *rig, const struct words *words, const char *rest);
+int do_host_directory(struct rig *rig, const struct words *words, const char *rest);
 int do_host_disk(struct rig *rig, const struct words *words, const char *rest);
 int do_host_tap(struct rig *rig, const struct words *words, const char *rest);
 int do_host_echo(struct rig *rig, const struct words *words, const char *rest);
@@ -206,7 +208,7 @@ int do_event_last(struct rig *rig, const struct words *words, const char *rest);
 int do_watch(struct rig *rig, const struct words *words, const char *rest);
 
 /* Steps of driver_values.c, driver_writer.c, driver_monitor.c, driver_usage.c, driver_soak.c,
- * driver_api.c, driver_run.c. */
+ * driver_api.c, driver_server.c, driver_run.c. */
 int do_random(struct rig *rig, const struct words *words, const char *rest);
 int do_keep(struct rig *rig, const struct words *words, const char *rest);
 int do_field(struct rig *rig, const struct words *words, const char *rest);
@@ -223,6 +225,8 @@ int do_vm_usage(struct rig *rig, const struct words *words, const char *rest);
 int do_vm_steady(struct rig *rig, const struct words *words, const char *rest);
 int do_api(struct rig *rig, const struct words *words, const char *rest);
 int do_soak(struct rig *rig, const struct words *words, const char *rest);
+int do_host_serve(struct rig *rig, const struct words *words, const char *rest);
+int do_host_kill(struct rig *rig, const struct words *words, const char *rest);
 int do_run(struct rig *rig, const struct words *words, const char *rest);
 int do_host_run(struct rig *rig, const struct words *words, const char *rest);
 

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "guest-tests/rig/sum.h"
@@ -19,6 +20,14 @@ int do_host_sum(struct rig *rig, const struct words *words, const char *rest)
 		return fail("%s: %s", words->word[2], strerror(-error));
 	say("host: sum of %s: %s", words->word[2], rig->answer);
 	return 0;
+}
+
+/* host directory PATH */
+int do_host_directory(struct rig *rig, const struct words *words, const char *rest)
+{
+	(void)rig;
+	(void)rest;
+	return mkdir(words->word[2], 0755) < 0 ? fail("%s: %m", words->word[2]) : 0;
 }
 
 /* host disk PATH LENGTH: an image of zeroes */

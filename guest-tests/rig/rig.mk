@@ -7,6 +7,7 @@
 #                          kernel image with all in it, else the bzImage; with FLAVOUR-tools the
 #                          initramfs has these:
 #   tools.cpio             fio, iperf3, passt
+#   program-NAME.cpio      a program of the host's distribution, as /bin/NAME, with its libraries
 #   vmm.cpio               minivmm
 #   pr3.aml                ACPI table of the host
 #
@@ -91,6 +92,14 @@ $(OUT)/guest-%-tools.cpio: $(OUT)/initrd-% $(OUT)/tools.cpio
 
 $(OUT)/guest-%.cpio: $(OUT)/initrd-%
 	@$(call guest,vmlinuz,$*,$*)
+
+# ldd's lines are "NAME => FILE (ADDRESS)" and, for the loader, "FILE (ADDRESS)".
+$(OUT)/program-%.cpio: /usr/lib/qemu/%
+	@rm -rf $@.d && mkdir -p $@.d/bin
+	@cp $< $@.d/bin/$*
+	@for file in $$(ldd $< | grep -o '/[^ ]*'); do \
+		mkdir -p $@.d$$(dirname $$file) && cp $$file $@.d$$file || exit 1; done
+	@$(call pack,$@.d)
 
 # Always: MINIVMM may name another program than last time, even an older one.
 $(OUT)/vmm.cpio: FORCE

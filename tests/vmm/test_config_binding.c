@@ -108,6 +108,7 @@ static const struct {
 	{"gpu", "01:00.0,nosuchkey=1"},
 	{"disk", "a.img,nosuchkey=1"},
 	{"net", "tap=vm0,nosuchkey=1"},
+	{"vhost-user", "fs,/run/a,nosuchkey=1"},
 	{"memory", "512,nosuchkey"},
 	{"cpus", "1,nosuchkey"},
 };
@@ -185,13 +186,22 @@ static void read_file(const char *path, char ret_text[FILE_MAX])
 static void print_defaults(struct text *text)
 {
 	char *argv[] = {(char[]){"minivmm"}, (char[]){"--gpu=01:00.0"}, (char[]){"--disk=a.img"},
-			(char[]){"--net=tap=vm0"}, (char[]){"--print-config"}, NULL};
+			(char[]){"--net=tap=vm0"}, (char[]){"--vhost-user=block,/a"},
+			(char[]){"--print-config"}, NULL};
 	struct options options;
 	char why[256];
 
-	assert_int_equal(options_parse(5, argv, &options, why, sizeof(why)), 0);
+	assert_int_equal(options_parse(6, argv, &options, why, sizeof(why)), 0);
 	assert_int_equal(config_print(&options, text), 0);
 	options_finish(&options);
+}
+
+/* What a node must have, besides its first property. */
+static bool is_required(const struct config_node *node, const struct config_property *property)
+{
+	if (property->type == CONFIG_COMPAT || (is_repeated(node) && !property->means))
+		return true;
+	return !strcmp(node->name, "vhost-user") && !strcmp(property->name, "socket");
 }
 
 /* The value in what is printed, without what it is enclosed in. */
@@ -202,7 +212,7 @@ static void find_default(const char *printed, const struct config_node *node,
 	const char *at = printed, *end;
 
 	snprintf(ret_value, size, "absent");
-	if (property->type == CONFIG_COMPAT || (is_repeated(node) && !property->means)) {
+	if (is_required(node, property)) {
 		snprintf(ret_value, size, "required");
 		return;
 	}

@@ -164,6 +164,28 @@ static void test_options_networks(void **state)
 	assert_string_equal(why, "--net passt: no more than 8 network devices");
 }
 
+static void test_options_vhost_user(void **state)
+{
+	const char *args[] = {"--vhost-user=block,/a", "--vhost-user", "fs,/b,tag=t", "k", NULL};
+	const char *twice[] = {"--vhost-user=block,/a", "--vhost-user=fs,/a,tag=t", "k", NULL};
+	const char *many[] = {"--vhost-user=blk,/1", "--vhost-user=blk,/2", "--vhost-user=blk,/3",
+			      "--vhost-user=blk,/4", "--vhost-user=blk,/5", "--vhost-user=blk,/6",
+			      "--vhost-user=blk,/7", "--vhost-user=blk,/8", "--vhost-user=blk,/9",
+			      "k", NULL};
+	struct options options;
+	char why[256];
+
+	(void)state;
+	assert_int_equal(parse(args, &options, why, sizeof(why)), 0);
+	assert_int_equal(options.vhost_users, 2);
+	assert_int_equal(options.vhost_user[0].type, VHOST_USER_BLOCK);
+	assert_string_equal(options.vhost_user[1].tag, "t");
+	assert_int_equal(parse(twice, &options, why, sizeof(why)), -EINVAL);
+	assert_string_equal(why, "--vhost-user fs,/a,tag=t: another device has this socket");
+	assert_int_equal(parse(many, &options, why, sizeof(why)), -EINVAL);
+	assert_string_equal(why, "--vhost-user blk,/9: no more than 8 devices");
+}
+
 static void test_options_sizes(void **state)
 {
 	static const struct {
@@ -376,6 +398,7 @@ int main(void)
 		cmocka_unit_test(test_options_quirks_and_backend),
 		cmocka_unit_test(test_options_slots_side_by_side),
 		cmocka_unit_test(test_options_networks),
+		cmocka_unit_test(test_options_vhost_user),
 		cmocka_unit_test(test_options_sizes),
 		cmocka_unit_test(test_options_memory_keys),
 		cmocka_unit_test(test_options_pin),

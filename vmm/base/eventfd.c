@@ -1,7 +1,9 @@
 #include "vmm/base/eventfd.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdint.h>
+#include <sys/eventfd.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -21,4 +23,12 @@ bool eventfd_drain(int fd)
 	if (n < 0 && errno == EOPNOTSUPP)
 		n = read(fd, &count, sizeof(count));
 	return n == (long)sizeof(count);
+}
+
+void eventfd_signal(int fd)
+{
+	struct pollfd room = {.fd = fd, .events = POLLOUT};
+
+	if (poll(&room, 1, 0) == 1)
+		eventfd_write(fd, 1);
 }

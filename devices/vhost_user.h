@@ -1,0 +1,76 @@
+/*
+ * The front end of vhost-user: a connection to a process (the back end) that serves the virtqueues
+ * of a device. It is given all of the guest's memory and the queues' eventfds, so it can do to the
+ * guest what it likes; to this program it can only be late, say nonsense, or go away. Each of these
+ * ends the connection, and every call is bounded in time.
+ *
+ * Locks: the transport's lock is held around every call but vhost_user_service(), or no vCPU runs
+ * yet. vhost_user_service() is the main thread's.
+ */
+#ifndef DEVICES_VHOST_USER_H
+#define DEVICES_VHOST_USER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "devices/virtio.h"
+
+struct vhost_user;
+
+/* What the user of a connection is told, on any thread. */
+struct vhost_user_listener {
+	void *opaque;
+	/* The connection is of no use any more; can come several times. `what` follows the words
+	 * "the back end". */
+	void (*lost)(void *opaque, int error, const char *what);
+	/* The back end says that a ring has what may not be there. */
+	void (*ring_error)(void *opaque);
+};
+
+/* What must be there of a back end. */
+struct vhost_user_needs {
+	unsigned int queues;
+	unsigned int config_size; /* bytes of configuration to read; 0: we make it ourselves */
+};
+
+/* Not connected yet. `path` and `listener` live as long. 0, or a negative errno. */
+int vhost_user_create(const char *path, const struct vhost_user_listener *listener,
+		      struct vhost_user **ret_user);
+
+/* Accepts NULL. */
+void vhost_user_destroy(struct vhost_user *user);
+
+/*
+ * Connects, and agrees on how to go on; once more when the connection is lost. `ret_config` has
+ * room for needs->config_size bytes. 0; or a negative errno, and a sentence in `ret_why` which ends
+ * after what is wrong. Bounded by ten seconds.
+ */
+int vhost_user_connect(struct vhost_user *user, const struct vhost_user_needs *needs,
+		       uint8_t *ret_config, char *ret_why, size_t why_size);
+
+/* Has it not closed the connection, as far as is known without asking it? */
+bool vhost_user_is_there(struct vhost_user *user);
+
+/* The device's features that the back end has. */
+uint64_t vhost_user_features(const struct vhost_user *user);
+
+/* The driver writes to the configuration. 0, -EREMOTEIO: refused; or the connection is lost. */
+int vhost_user_set_config(struct vhost_user *user, uint32_t off, uint32_t len,
+			  const uint8_t *bytes);
+
+/* Hands the enabled queues over, see virtio_ops.start; bounded by five seconds. */
+int vhost_user_start(struct vhost_user *user, const struct virtio_dev *dev);
+
+/*
+ * Takes them back, as far as the back end came. It may take its time for what is in flight, 35
+ * seconds at most. A negative errno: it does not say how far, and its rings need a reset.
+ */
+int vhost_user_stop(struct vhost_user *user, struct virtio_dev *dev);
+
+/* A descriptor that the main loop watches; readable when vhost_user_service() has something to do:
+ * it calls the listener. */
+int vhost_user_watch_fd(const struct vhost_user *user);
+void vhost_user_service(struct vhost_user *user);
+
+#endif

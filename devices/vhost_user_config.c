@@ -1,0 +1,176 @@
+#include "devices/vhost_user_config.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "vmm/base/bits.h"
+#include "vmm/base/number.h"
+#include "vmm/base/text.h"
+
+#define WORD_SIZE 160
+
+/* Other programs say "blk" for the same. */
+static const struct {
+	const char *word;
+	enum vhost_user_type type;
+} types[] = {
+	{"block", VHOST_USER_BLOCK},
+	{"fs", VHOST_USER_FS},
+	{"blk", VHOST_USER_BLOCK},
+};
+
+const char *vhost_user_type_name(enum vhost_user_type type)
+{
+	return types[type].word;
+}
+
+struct why {
+	const char *option;
+	char *text;
+	size_t size;
+};
+
+static int refuse(struct why why, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+static int refuse(struct why why, const char *fmt, ...)
+{
+	char sentence[256];
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(sentence, sizeof(sentence), fmt, args);
+	va_end(args);
+	snprintf(why.text, why.size, "--vhost-user %s: %s", why.option, sentence);
+	return -EINVAL;
+}
+
+static bool set_text(char *field, size_t size, const char *value)
+{
+	size_t len = strlen(value);
+
+	if (!len || len >= size)
+		return false;
+	memcpy(field, value, len + 1);
+	return true;
+}
+
+static bool set_socket(const char *value, struct vhost_user_config *config)
+{
+	return set_text(config->socket, sizeof(config->socket), value);
+}
+
+static bool set_tag(const char *value, struct vhost_user_config *config)
+{
+	return set_text(config->tag, sizeof(config->tag), value);
+}
+
+static bool set_queues(const char *value, struct vhost_user_config *config)
+{
+	unsigned int queues = 0;
+	const char *end = number_take(value, 2, &queues);
+
+	config->queues = queues;
+	return end && !*end && queues && queues <= VHOST_USER_QUEUES_MAX;
+}
+
+static const struct key {
+	const char *name;
+	bool (*set)(const char *value, struct vhost_user_config *config);
+	const char *takes;
+	bool fs_only;
+} keys[] = {
+	{"socket=", set_socket, "a path of 1 to 107 bytes", false},
+	{"tag=", set_tag, "a name of 1 to 36 bytes", true},
+	{"queues=", set_queues, "a number from 1 to 16", false},
+};
+
+static int set_key(const char *word, struct vhost_user_config *config, struct why why)
+{
+	for (unsigned int i = 0; i < ARRAY_SIZE(keys); i++) {
+		size_t len = strlen(keys[i].name);
+
+		if (strncmp(word, keys[i].name, len))
+			continue;
+		if (keys[i].fs_only && config->type != VHOST_USER_FS)
+			return refuse(why, "%.*s is for fs alone", (int)len - 1, keys[i].name);
+		if (keys[i].set(word + len, config))
+			return 0;
+		return refuse(why, "%.*s takes %s, not \"%s\"", (int)len - 1, keys[i].name,
+			      keys[i].takes, word + len);
+	}
+	return refuse(why, "no key \"%s\"; there are socket, tag, queues", word);
+}
+
+static int set_type(const char *word, struct vhost_user_config *config, struct why why)
+{
+	for (unsigned int i = 0; i < ARRAY_SIZE(types); i++) {
+		if (strcmp(types[i].word, word))
+			continue;
+		config->type = types[i].type;
+		return 0;
+	}
+	return refuse(why, "no type \"%s\"; there are block, fs", word);
+}
+
+/* Number `index` of the words: the second needs no key. */
+static int set_word(const char *word, unsigned int index, struct vhost_user_config *config,
+		    struct why why)
+{
+	size_t key = strlen(keys[0].name);
+
+	if (!index)
+		return set_type(word, config, why);
+	if (index > 1 || !strncmp(word, keys[0].name, key))
+		return set_key(word, config, why);
+	if (set_socket(word, config))
+		return 0;
+	return refuse(why, "the path of a socket has 1 to %u bytes", VHOST_USER_SOCKET_SIZE - 1U);
+}
+
+static int check(const struct vhost_user_config *config, struct why why)
+{
+	if (!config->socket[0])
+		return refuse(why, "no socket; as in --vhost-user %s,PATH",
+			      vhost_user_type_name(config->type));
+	if (config->type == VHOST_USER_FS && !config->tag[0])
+		return refuse(why, "no tag=NAME, by which the guest mounts it");
+	return 0;
+}
+
+int vhost_user_config_parse(const char *text, struct vhost_user_config *ret_config, char *ret_why,
+			    size_t why_size)
+{
+	struct why why = {text, ret_why, why_size};
+	struct vhost_user_config config = {.queues = 1};
+	int error = 0;
+
+	for (unsigned int index = 0; !error; index++, text++) {
+		size_t len = strcspn(text, ",");
+		char word[WORD_SIZE];
+
+		if (len >= sizeof(word))
+			return refuse(why, "a word of %zu bytes", len);
+		memcpy(word, text, len);
+		word[len] = '\0';
+		error = set_word(word, index, &config, why);
+		text += len;
+		if (!*text)
+			break;
+	}
+	if (!error)
+		error = check(&config, why);
+	if (!error)
+		*ret_config = config;
+	return error;
+}
+
+void vhost_user_config_format(const struct vhost_user_config *config, struct text *ret_text)
+{
+	text_add(ret_text, "%s,socket=%s", vhost_user_type_name(config->type), config->socket);
+	if (config->tag[0])
+		text_add(ret_text, ",tag=%s", config->tag);
+	text_add(ret_text, ",queues=%u", config->queues);
+}
