@@ -28,15 +28,24 @@ struct vhost_user_listener {
 	void (*ring_error)(void *opaque);
 };
 
+/* How long a back end may take, in microseconds. */
+struct vhost_user_patience {
+	uint64_t answer_us; /* to answer all of what needs no I/O */
+	uint64_t ending_us; /* to do the requests that the driver has made, before it is to stop */
+	uint64_t stop_us;   /* to say that it has stopped */
+};
+extern const struct vhost_user_patience vhost_user_patience; /* 5, 5 and 30 seconds */
+
 /* What must be there of a back end. */
 struct vhost_user_needs {
 	unsigned int queues;
+	unsigned int least_queues; /* any back end of this type has so many */
 	unsigned int config_size; /* bytes of configuration to read; 0: we make it ourselves */
 };
 
-/* Not connected yet. `path` and `listener` live as long. 0, or a negative errno. */
-int vhost_user_create(const char *path, const struct vhost_user_listener *listener,
-		      struct vhost_user **ret_user);
+/* Not connected yet. What is pointed to lives as long. 0, or a negative errno. */
+int vhost_user_create(const char *path, const struct vhost_user_patience *patience,
+		      const struct vhost_user_listener *listener, struct vhost_user **ret_user);
 
 /* Accepts NULL. */
 void vhost_user_destroy(struct vhost_user *user);
@@ -44,7 +53,7 @@ void vhost_user_destroy(struct vhost_user *user);
 /*
  * Connects, and agrees on how to go on; once more when the connection is lost. `ret_config` has
  * room for needs->config_size bytes. 0; or a negative errno, and a sentence in `ret_why` which ends
- * after what is wrong. Bounded by ten seconds.
+ * after what is wrong. Bounded by the time for answers, and five seconds to connect.
  */
 int vhost_user_connect(struct vhost_user *user, const struct vhost_user_needs *needs,
 		       uint8_t *ret_config, char *ret_why, size_t why_size);
@@ -59,13 +68,11 @@ uint64_t vhost_user_features(const struct vhost_user *user);
 int vhost_user_set_config(struct vhost_user *user, uint32_t off, uint32_t len,
 			  const uint8_t *bytes);
 
-/* Hands the enabled queues over, see virtio_ops.start; bounded by five seconds. */
+/* Hands the enabled queues over, see virtio_ops.start; bounded by the time for answers. */
 int vhost_user_start(struct vhost_user *user, const struct virtio_dev *dev);
 
-/*
- * Takes them back, as far as the back end came. It may take its time for what is in flight, 35
- * seconds at most. A negative errno: it does not say how far, and its rings need a reset.
- */
+/* Takes them back, as far as the back end came; bounded by the other two times. A negative errno:
+ * it does not say how far, and its rings need a reset. */
 int vhost_user_stop(struct vhost_user *user, struct virtio_dev *dev);
 
 /* A descriptor that the main loop watches; readable when vhost_user_service() has something to do:

@@ -14,6 +14,7 @@
 
 struct vhost_user {
 	const char *path;
+	const struct vhost_user_patience *patience;
 	const struct vhost_user_listener *listener;
 	int fd;                   /* the connection; -1: none yet */
 	bool failed;              /* it said or did what ends it */
@@ -21,7 +22,7 @@ struct vhost_user {
 	int watch_fd;             /* epoll: the connection's end, and error_fd */
 	int error_fd;             /* eventfd, of all rings */
 	uint64_t features, protocol;
-	unsigned int queues;      /* as many as the back end has; 0: it does not say */
+	unsigned int queues;      /* as many as the back end has */
 	bool shared;              /* it has the guest's memory */
 	char why[64];             /* what `failed` it, after "the back end" */
 };

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "devices/pci.h"
+#include "devices/vhost_user.h"
 #include "devices/virtio.h"
 #include "devices/virtio_block.h"
 #include "devices/virtio_entropy.h"
@@ -117,7 +118,8 @@ static int create_vhost_user(struct virtio_devices *devices,
 	int error;
 
 	snprintf(name, sizeof(name), "%s%u", vhost_user_type_name(vhost_user->type), index);
-	error = virtio_vhost_user_create(vhost_user, name, &device, why, why_size);
+	error = virtio_vhost_user_create(vhost_user, &vhost_user_patience, name, &device, why,
+					 why_size);
 	if (error)
 		return error;
 	devices->vhost_user[index] = device;

@@ -99,6 +99,7 @@ static int connect_back_end(struct virtio_vhost_user *device, char *why, size_t 
 	const struct kind *kind = device->kind;
 	const struct vhost_user_needs needs = {
 		.queues = kind->other_queues + device->config.queues,
+		.least_queues = kind->other_queues + 1,
 		.config_size = kind->asks_config ? kind->config_size : 0};
 	uint64_t features;
 	int error = vhost_user_connect(device->back_end, &needs, device->space.bytes, why,
@@ -224,7 +225,8 @@ static const struct kind kinds[] = {
 
 /* --- set-up --- */
 
-int virtio_vhost_user_create(const struct vhost_user_config *config, const char *name,
+int virtio_vhost_user_create(const struct vhost_user_config *config,
+			     const struct vhost_user_patience *patience, const char *name,
 			     struct virtio_vhost_user **ret_device, char *ret_why, size_t why_size)
 {
 	struct virtio_vhost_user *device = calloc(1, sizeof(*device));
@@ -244,7 +246,7 @@ int virtio_vhost_user_create(const struct vhost_user_config *config, const char 
 	}
 	if (!error) {
 		device->dev.config_size = kind->config_size;
-		error = vhost_user_create(device->config.socket, &device->listener,
+		error = vhost_user_create(device->config.socket, patience, &device->listener,
 					  &device->back_end);
 	}
 	if (!error)

@@ -9,12 +9,14 @@
 
 #include "devices/vhost_user_config.h"
 
+struct vhost_user_patience;
 struct virtio_dev;
 struct virtio_vhost_user;
 
-/* Connects to the back end of `config`. `name` is for diagnostics. 0, or a negative errno and a
- * sentence in `ret_why`. */
-int virtio_vhost_user_create(const struct vhost_user_config *config, const char *name,
+/* Connects to the back end of `config`, for which `patience` is meant. `name` is for diagnostics.
+ * 0, or a negative errno and a sentence in `ret_why`. */
+int virtio_vhost_user_create(const struct vhost_user_config *config,
+			     const struct vhost_user_patience *patience, const char *name,
 			     struct virtio_vhost_user **ret_device, char *ret_why,
 			     size_t why_size);
 

@@ -1,0 +1,803 @@
+/* Devices of vhost-user on a back end that serves, lies, cuts, hangs and dies. */
+#include <errno.h>
+#include <linux/virtio_blk.h>
+#include <linux/virtio_config.h>
+#include <linux/virtio_fs.h>
+#include <linux/virtio_ring.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "devices/vhost_user.h"
+#include "devices/virtio.h"
+#include "devices/virtio_vhost_user.h"
+#include "tests/fake_back_end.h"
+#include "tests/fake_driver.h"
+#include "tests/fake_mem.h"
+#include "vmm/base/bits.h"
+#include "vmm/base/eventfd.h"
+
+#define FEATURE(bit) (1ULL << (bit))
+#define V1 FEATURE(VIRTIO_F_VERSION_1)
+#define REPLY_ACK FEATURE(VHOST_USER_PROTOCOL_F_REPLY_ACK)
+#define RAM (3 * GIB + 16 * MIB) /* of which a part is above 4 GiB */
+#define QUEUES 3U
+#define SIZE 16U
+#define RINGS(index) (RAM_HIGH_START + 0x100000U + (index) * DRIVER_RING_LEN)
+#define WAIT_MS 20000 /* a limit for what never comes */
+
+/* Long for what comes, and short for what is to be late. */
+static const struct vhost_user_patience long_patience = {20000000, 20000000, 20000000};
+static const struct vhost_user_patience no_patience = {200000, 1000, 200000};
+
+struct fixture {
+	struct mem *mem;
+	struct fake_back_end *back_end;
+	struct virtio_vhost_user *device;
+	struct virtio_dev *dev;
+	struct driver_ring ring[QUEUES];
+	char why[512];
+};
+
+static int setup(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+
+	f->mem = fake_mem_create(RAM);
+	f->back_end = fake_back_end_create();
+	*state = f;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct fixture *f = *state;
+
+	if (f->device)
+		virtio_dev_set_bus_master(f->dev, false);
+	virtio_vhost_user_destroy(f->device);
+	fake_back_end_destroy(f->back_end);
+	fake_mem_destroy(f->mem);
+	free(f);
+	return 0;
+}
+
+static int create(struct fixture *f, enum vhost_user_type type, unsigned int queues,
+		  const struct vhost_user_patience *patience)
+{
+	struct vhost_user_config config = {.type = type, .queues = queues, .tag = "shared"};
+	int error;
+
+	snprintf(config.socket, sizeof(config.socket), "%s", f->back_end->path);
+	error = virtio_vhost_user_create(&config, patience, "dev0", &f->device, f->why,
+					 sizeof(f->why));
+	if (error)
+		return error;
+	f->dev = virtio_vhost_user_dev(f->device);
+	f->dev->mem = f->mem;
+	return 0;
+}
+
+static void create_block(struct fixture *f, unsigned int queues)
+{
+	fake_back_end_start(f->back_end);
+	assert_int_equal(create(f, VHOST_USER_BLOCK, queues, &long_patience), 0);
+}
+
+/* As a driver begins; the device may break. */
+static void bring_up(struct fixture *f, uint64_t features)
+{
+	virtio_dev_set_status(f->dev, 0);
+	virtio_dev_set_status(f->dev, 3);
+	virtio_dev_accept(f->dev, 0, (uint32_t)features);
+	virtio_dev_accept(f->dev, 1, (uint32_t)(features >> 32));
+	virtio_dev_set_status(f->dev, 11);
+	assert_true(virtio_dev_status(f->dev) & VIRTIO_CONFIG_S_FEATURES_OK);
+	for (unsigned int i = 0; i < f->dev->queues && i < QUEUES; i++) {
+		struct virtio_queue *queue = &f->dev->queue[i];
+
+		driver_ring_init(&f->ring[i], f->mem, RINGS(i), SIZE);
+		queue->size = SIZE;
+		queue->desc = RINGS(i);
+		queue->avail = RINGS(i) + DRIVER_AVAIL;
+		queue->used = RINGS(i) + DRIVER_USED;
+		queue->enabled = true;
+	}
+	virtio_dev_set_bus_master(f->dev, true);
+	virtio_dev_set_status(f->dev, 15);
+}
+
+static void await(int fd)
+{
+	struct pollfd readable = {.fd = fd, .events = POLLIN};
+
+	assert_int_equal(poll(&readable, 1, WAIT_MS), 1);
+}
+
+static uint16_t used_index(struct fixture *f, unsigned int queue)
+{
+	return __atomic_load_n(&f->ring[queue].used->idx, __ATOMIC_ACQUIRE);
+}
+
+/* Offers one request more, and has it answered. */
+static void do_request(struct fixture *f, unsigned int queue)
+{
+	struct driver_ring *ring = &f->ring[queue];
+	uint16_t before = used_index(f, queue);
+
+	driver_ring_set(ring, 3, RINGS(queue), 16, 0, 0);
+	driver_ring_offer(ring, 3);
+	eventfd_write(f->dev->queue[queue].kick_fd, 1);
+	while (used_index(f, queue) == before) {
+		await(f->dev->queue[queue].call_fd);
+		eventfd_drain(f->dev->queue[queue].call_fd);
+	}
+	assert_int_equal(used_index(f, queue), (uint16_t)(before + 1));
+	assert_int_equal(ring->used->ring[before % SIZE].id, 3);
+}
+
+static bool needs_reset(struct fixture *f)
+{
+	return virtio_dev_status(f->dev) & VIRTIO_CONFIG_S_NEEDS_RESET;
+}
+
+/* --- as it should be --- */
+
+static void test_vhost_user_block(void **state)
+{
+	struct fixture *f = *state;
+	struct virtio_blk_config config;
+
+	create_block(f, 2);
+	assert_int_equal(f->dev->queues, 2);
+	assert_true(f->dev->features & FEATURE(VIRTIO_BLK_F_MQ));
+	assert_false(f->dev->features & FEATURE(VHOST_USER_F_PROTOCOL_FEATURES));
+	assert_false(f->dev->features & FEATURE(VIRTIO_F_RING_PACKED));
+	assert_false(f->dev->features & FEATURE(VIRTIO_F_ACCESS_PLATFORM));
+	assert_false(f->dev->features & FEATURE(VIRTIO_BLK_F_SECURE_ERASE));
+	virtio_dev_read_config(f->dev, 0, sizeof(config), (uint8_t *)&config);
+	assert_int_equal(config.capacity, 2048);
+	assert_int_equal(config.num_queues, 2);
+	assert_int_equal(config.wce, 1);
+	bring_up(f, V1 | FEATURE(VIRTIO_BLK_F_MQ) | FEATURE(VIRTIO_RING_F_EVENT_IDX));
+	assert_true(f->dev->running);
+	assert_int_equal(f->back_end->accepted,
+			 V1 | FEATURE(VIRTIO_BLK_F_MQ) | FEATURE(VIRTIO_RING_F_EVENT_IDX) |
+				 FEATURE(VHOST_USER_F_PROTOCOL_FEATURES));
+	assert_int_equal(f->back_end->protocol_accepted, 0x209);
+	do_request(f, 0);
+	do_request(f, 1);
+	do_request(f, 1);
+}
+
+static void test_vhost_user_without_several_queues(void **state)
+{
+	struct fixture *f = *state;
+
+	f->back_end->protocol_features = FEATURE(VHOST_USER_PROTOCOL_F_CONFIG);
+	create_block(f, 1);
+	assert_false(f->dev->features & FEATURE(VIRTIO_BLK_F_MQ));
+	assert_int_equal(fake_back_end_count(f->back_end, VHOST_USER_GET_QUEUE_NUM), 0);
+	bring_up(f, V1);
+	do_request(f, 0);
+	assert_int_equal(f->back_end->protocol_accepted, f->back_end->protocol_features);
+}
+
+static void test_vhost_user_fs(void **state)
+{
+	struct fixture *f = *state;
+	struct virtio_fs_config config;
+	const char tag[sizeof(config.tag)] = "shared";
+
+	f->back_end->protocol_features &= ~FEATURE(VHOST_USER_PROTOCOL_F_CONFIG);
+	fake_back_end_start(f->back_end);
+	assert_int_equal(create(f, VHOST_USER_FS, 2, &long_patience), 0);
+	assert_int_equal(f->dev->queues, 3);
+	assert_int_equal(f->dev->config_size, sizeof(config));
+	assert_int_equal(f->dev->features, V1 | FEATURE(VIRTIO_RING_F_EVENT_IDX) |
+					   FEATURE(VIRTIO_RING_F_INDIRECT_DESC));
+	virtio_dev_read_config(f->dev, 0, sizeof(config), (uint8_t *)&config);
+	assert_memory_equal(config.tag, tag, sizeof(tag));
+	assert_int_equal(config.num_request_queues, 2);
+	bring_up(f, V1);
+	for (unsigned int i = 0; i < 3; i++)
+		do_request(f, i);
+	assert_int_equal(fake_back_end_count(f->back_end, VHOST_USER_GET_CONFIG), 0);
+}
+
+/* All of RAM, under addresses that are none of ours. */
+static void test_vhost_user_memory(void **state)
+{
+	struct fixture *f = *state;
+	struct vhost_user_memory *memory = &f->back_end->memory;
+	struct mem_block block;
+
+	create_block(f, 1);
+	bring_up(f, V1);
+	assert_int_equal(memory->regions, 2);
+	for (unsigned int i = 0; i < 2; i++) {
+		assert_true(mem_block_get(f->mem, i, &block));
+		assert_int_equal(memory->region[i].gpa, block.gpa);
+		assert_int_equal(memory->region[i].size, block.size);
+		assert_int_equal(memory->region[i].fd_offset, block.fd_offset);
+		assert_true(memory->region[i].address != (uintptr_t)block.hva);
+		assert_true(memory->region[i].address);
+	}
+	assert_int_equal(memory->region[1].address - memory->region[0].address, RAM_HIGH_START);
+}
+
+/* The rings begin anew; connection and memory stay. */
+static void test_vhost_user_resets(void **state)
+{
+	struct fixture *f = *state;
+
+	create_block(f, 2);
+	for (unsigned int i = 0; i < 5; i++) {
+		bring_up(f, V1);
+		assert_int_equal(used_index(f, 0), 0);
+		for (unsigned int k = 0; k < 20; k++)
+			do_request(f, k % 2);
+		virtio_dev_reset(f->dev);
+		assert_false(f->dev->running);
+		assert_int_equal(virtio_dev_status(f->dev), 0);
+	}
+	assert_int_equal(f->back_end->clients, 1);
+	assert_int_equal(fake_back_end_count(f->back_end, VHOST_USER_SET_MEM_TABLE), 1);
+	assert_int_equal(fake_back_end_count(f->back_end, VHOST_USER_GET_VRING_BASE), 10);
+}
+
+static void test_vhost_user_goes_on_after_bus_master(void **state)
+{
+	struct fixture *f = *state;
+
+	create_block(f, 1);
+	bring_up(f, V1);
+	for (unsigned int i = 0; i < 20; i++)
+		do_request(f, 0);
+	virtio_dev_set_bus_master(f->dev, false);
+	assert_false(f->dev->running);
+	assert_int_equal(f->dev->queue[0].ring.next_avail, 20);
+	virtio_dev_set_bus_master(f->dev, true);
+	assert_true(f->dev->running);
+	do_request(f, 0);
+	assert_int_equal(used_index(f, 0), 21);
+}
+
+/* A queue that the driver does not want is not the back end's either. */
+static void test_vhost_user_leaves_queues_out(void **state)
+{
+	struct fixture *f = *state;
+
+	create_block(f, 3);
+	bring_up(f, V1);
+	virtio_dev_reset(f->dev);
+	assert_int_equal(fake_back_end_count(f->back_end, VHOST_USER_SET_VRING_KICK), 3);
+	virtio_dev_set_status(f->dev, 3);
+	virtio_dev_accept(f->dev, 1, 1);
+	virtio_dev_set_status(f->dev, 11);
+	f->dev->queue[1].desc = RINGS(1);
+	f->dev->queue[1].avail = RINGS(1) + DRIVER_AVAIL;
+	f->dev->queue[1].used = RINGS(1) + DRIVER_USED;
+	f->dev->queue[1].size = SIZE;
+	f->dev->queue[1].enabled = true;
+	driver_ring_init(&f->ring[1], f->mem, RINGS(1), SIZE);
+	virtio_dev_set_status(f->dev, 15);
+	assert_true(f->dev->running);
+	do_request(f, 1);
+	assert_int_equal(fake_back_end_count(f->back_end, VHOST_USER_SET_VRING_KICK), 4);
+}
+
+static void test_vhost_user_cache(void **state)
+{
+	const uint32_t off = offsetof(struct virtio_blk_config, wce);
+	struct fixture *f = *state;
+	uint8_t wce = 0xfe;
+
+	create_block(f, 1);
+	bring_up(f, V1 | FEATURE(VIRTIO_BLK_F_CONFIG_WCE));
+	virtio_dev_write_config(f->dev, off, 1, &wce);
+	virtio_dev_write_config(f->dev, 0, 1, &wce);
+	assert_int_equal(fake_back_end_count(f->back_end, VHOST_USER_SET_CONFIG), 1);
+	assert_int_equal(f->back_end->written.off, off);
+	assert_int_equal(f->back_end->written.size, 1);
+	assert_int_equal(f->back_end->written.bytes[0], 0);
+	virtio_dev_read_config(f->dev, off, 1, &wce);
+	assert_int_equal(wce, 0);
+}
+
+/* --- what cannot be --- */
+
+static void test_vhost_user_refuses_back_ends(void **state)
+{
+	static const struct {
+		uint64_t features, protocol, queue_num;
+		enum vhost_user_type type;
+		unsigned int queues;
+		const char *why;
+	} cases[] = {
+		{~V1, ~0ULL, 4, VHOST_USER_FS, 1, "has not VIRTIO_F_VERSION_1"},
+		{~FEATURE(30), ~0ULL, 4, VHOST_USER_FS, 1, "has not VHOST_USER_F_PROTOCOL_FEA"},
+		{~0ULL, 0, 4, VHOST_USER_BLOCK, 1, "has not VHOST_USER_PROTOCOL_F_CONFIG"},
+		{~0ULL, ~FEATURE(9), 4, VHOST_USER_BLOCK, 1, "VHOST_USER_PROTOCOL_F_CONFIG"},
+		{~0ULL, ~0ULL, 4, VHOST_USER_BLOCK, 5, "has 4 queues, not 5"},
+		{~0ULL, ~0ULL, 4, VHOST_USER_FS, 4, "has 4 queues, not 5"},
+		{~0ULL, ~0ULL, 0, VHOST_USER_BLOCK, 1, "has 0 queues, not 1"},
+		{~0ULL, ~1ULL, 4, VHOST_USER_BLOCK, 2, "has 1 queues, not 2"},
+		{~0ULL, ~1ULL, 4, VHOST_USER_FS, 2, "has 2 queues, not 3"},
+	};
+	struct fixture *f = *state;
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(cases); i++) {
+		f->back_end->features = cases[i].features;
+		f->back_end->protocol_features = cases[i].protocol;
+		f->back_end->queue_num = cases[i].queue_num;
+		fake_back_end_start(f->back_end);
+		assert_int_equal(create(f, cases[i].type, cases[i].queues, &long_patience),
+				 -EOPNOTSUPP);
+		if (!strstr(f->why, cases[i].why))
+			fail_msg("\"%s\" lacks \"%s\"", f->why, cases[i].why);
+		fake_back_end_stop(f->back_end);
+	}
+}
+
+static void test_vhost_user_refuses_sockets(void **state)
+{
+	struct fixture *f = *state;
+	FILE *file;
+
+	assert_int_equal(create(f, VHOST_USER_BLOCK, 1, &long_patience), -ENOENT);
+	assert_non_null(strstr(f->why, "nobody listens there"));
+	file = fopen(f->back_end->path, "w");
+	assert_non_null(file);
+	fclose(file);
+	assert_int_equal(create(f, VHOST_USER_BLOCK, 1, &long_patience), -ECONNREFUSED);
+	assert_non_null(strstr(f->why, "it is no stream socket"));
+	unlink(f->back_end->path);
+}
+
+/* --- a back end that does wrong, at any step --- */
+
+enum wrong {
+	HANG_UP, SILENCE, OTHER_REQUEST, NO_REPLY_FLAG, OTHER_VERSION, UNKNOWN_FLAG, SHORTER,
+	LONGER, HUGE_SIZE, EMPTY, WITH_FILE, WRONGS,
+};
+
+struct plan {
+	enum wrong wrong;
+	enum vhost_user_request request; /* the `nth` of these is answered so */
+	unsigned int nth, seen;
+};
+
+static void do_wrong(void *opaque, const struct fake_back_end_message *request,
+		     struct fake_back_end_message *answer)
+{
+	struct plan *plan = opaque;
+
+	if (request->header.request != plan->request || plan->seen++ != plan->nth)
+		return;
+	switch (plan->wrong) {
+	case HANG_UP:
+		answer->silent = answer->hang_up = true;
+		break;
+	case SILENCE:
+		answer->silent = true;
+		break;
+	case OTHER_REQUEST:
+		answer->header.request ^= 0x100;
+		break;
+	case NO_REPLY_FLAG:
+		answer->header.flags &= ~VHOST_USER_REPLY;
+		break;
+	case OTHER_VERSION:
+		answer->header.flags ^= 3;
+		break;
+	case UNKNOWN_FLAG:
+		answer->header.flags |= 0x100;
+		break;
+	case SHORTER:
+		answer->header.size -= 4;
+		break;
+	case LONGER:
+		answer->header.size += 4;
+		break;
+	case HUGE_SIZE:
+		answer->header.size = 0xfffffff0;
+		break;
+	case EMPTY:
+		answer->header.size = 0;
+		break;
+	case WITH_FILE:
+		answer->fd[answer->fds++] = STDERR_FILENO;
+		break;
+	case WRONGS:
+		break;
+	}
+}
+
+static const enum vhost_user_request at_first[] = {
+	VHOST_USER_GET_FEATURES, VHOST_USER_GET_PROTOCOL_FEATURES, VHOST_USER_SET_OWNER,
+	VHOST_USER_GET_QUEUE_NUM, VHOST_USER_GET_CONFIG,
+};
+
+static const enum vhost_user_request at_start[] = {
+	VHOST_USER_SET_FEATURES, VHOST_USER_SET_MEM_TABLE, VHOST_USER_SET_VRING_NUM,
+	VHOST_USER_SET_VRING_BASE, VHOST_USER_SET_VRING_ADDR, VHOST_USER_SET_VRING_CALL,
+	VHOST_USER_SET_VRING_ERR, VHOST_USER_SET_VRING_KICK, VHOST_USER_SET_VRING_ENABLE,
+};
+
+static void begin_plan(struct fixture *f, const struct plan *plan)
+{
+	static struct plan present;
+
+	present = *plan;
+	f->back_end->hook = do_wrong;
+	f->back_end->hook_opaque = &present;
+	fake_back_end_start(f->back_end);
+}
+
+static void end_plan(struct fixture *f)
+{
+	virtio_vhost_user_destroy(f->device);
+	f->device = NULL;
+	fake_back_end_stop(f->back_end);
+	f->back_end->hook = NULL;
+}
+
+static void test_vhost_user_wrong_at_first(void **state)
+{
+	struct fixture *f = *state;
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(at_first); i++)
+		for (enum wrong wrong = HANG_UP; wrong < WRONGS; wrong++) {
+			begin_plan(f, &(struct plan){.wrong = wrong, .request = at_first[i]});
+			if (!create(f, VHOST_USER_BLOCK, 1, &no_patience))
+				fail_msg("request %d, wrong %d: taken", at_first[i], wrong);
+			assert_null(strchr(f->why, '\n'));
+			assert_non_null(strstr(f->why, ": the back end "));
+			assert_null(f->device);
+			end_plan(f);
+		}
+}
+
+/* The device needs a reset; nothing else does. */
+static void test_vhost_user_wrong_at_start(void **state)
+{
+	struct fixture *f = *state;
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(at_start); i++)
+		for (enum wrong wrong = HANG_UP; wrong < WRONGS; wrong++)
+			for (unsigned int nth = 0; nth < (i < 2 ? 1 : 2); nth++) {
+				begin_plan(f, &(struct plan){.wrong = wrong, .nth = nth,
+							     .request = at_start[i]});
+				assert_int_equal(create(f, VHOST_USER_BLOCK, 2, &no_patience), 0);
+				bring_up(f, V1);
+				assert_false(f->dev->running);
+				if (!needs_reset(f))
+					fail_msg("request %d, wrong %d: well", at_start[i], wrong);
+				/* The next driver finds it again. */
+				bring_up(f, V1);
+				assert_true(f->dev->running);
+				do_request(f, 1);
+				virtio_dev_reset(f->dev);
+				end_plan(f);
+			}
+}
+
+static void test_vhost_user_wrong_at_stop(void **state)
+{
+	struct fixture *f = *state;
+
+	for (enum wrong wrong = HANG_UP; wrong < WRONGS; wrong++) {
+		begin_plan(f, &(struct plan){.wrong = wrong,
+					     .request = VHOST_USER_GET_VRING_BASE});
+		assert_int_equal(create(f, VHOST_USER_BLOCK, 2, &no_patience), 0);
+		bring_up(f, V1);
+		do_request(f, 0);
+		virtio_dev_set_bus_master(f->dev, false);
+		assert_false(f->dev->running);
+		assert_true(needs_reset(f));
+		bring_up(f, V1);
+		assert_true(f->dev->running);
+		do_request(f, 0);
+		virtio_dev_reset(f->dev);
+		end_plan(f);
+	}
+}
+
+/* An answer that ends after any of its bytes, and with it the connection. */
+struct cut {
+	unsigned int nth, seen;
+	size_t bytes, size;
+};
+
+static void cut_answer(void *opaque, const struct fake_back_end_message *request,
+		       struct fake_back_end_message *answer)
+{
+	struct cut *cut = opaque;
+
+	(void)request;
+	if (!answer->header.request || cut->seen++ != cut->nth)
+		return;
+	cut->size = sizeof(answer->header) + answer->header.size;
+	answer->send = cut->bytes;
+	answer->hang_up = true;
+}
+
+static void test_vhost_user_cut(void **state)
+{
+	struct fixture *f = *state;
+
+	/* Five answers at first, then those of a start with one queue. */
+	for (unsigned int nth = 0; nth < 14; nth++) {
+		struct cut cut = {.nth = nth};
+
+		for (size_t bytes = 0, size = 1; bytes < size; bytes++) {
+			cut.seen = 0;
+			cut.bytes = bytes;
+			f->back_end->hook = cut_answer;
+			f->back_end->hook_opaque = &cut;
+			fake_back_end_start(f->back_end);
+			if (nth < 5) {
+				assert_int_equal(create(f, VHOST_USER_BLOCK, 1, &long_patience),
+						 -ECONNRESET);
+				assert_non_null(strstr(f->why, "closed the connection"));
+			} else {
+				assert_int_equal(create(f, VHOST_USER_BLOCK, 1, &long_patience),
+						 0);
+				bring_up(f, V1);
+				assert_true(needs_reset(f));
+			}
+			size = cut.size;
+			assert_true(size >= sizeof(struct vhost_user_header) + 8);
+			end_plan(f);
+		}
+	}
+}
+
+/* What is well formed, and wrong all the same. */
+static void lie(void *opaque, const struct fake_back_end_message *request,
+		struct fake_back_end_message *answer)
+{
+	const unsigned int *kind = opaque;
+	uint32_t *words = (uint32_t *)(void *)answer->payload;
+
+	switch (*kind) {
+	case 0: /* another offset */
+	case 1: /* another size */
+		if (request->header.request == VHOST_USER_GET_CONFIG)
+			words[*kind]++;
+		break;
+	case 2: /* a refusal */
+		if (request->header.request == VHOST_USER_GET_CONFIG)
+			answer->header.size = offsetof(struct vhost_user_config_space, bytes);
+		break;
+	case 3: /* another queue */
+		if (request->header.request == VHOST_USER_GET_VRING_BASE)
+			words[0]++;
+		break;
+	case 4: /* an index of more than 16 bits */
+		if (request->header.request == VHOST_USER_GET_VRING_BASE)
+			words[1] = 0x10000;
+		break;
+	case 5: /* a ring that is not taken */
+		if (request->header.request == VHOST_USER_SET_VRING_ADDR)
+			words[0] = 1;
+		break;
+	case 6: /* an owner that is not */
+		if (request->header.request == VHOST_USER_SET_OWNER)
+			words[1] = 1;
+		break;
+	}
+}
+
+static void test_vhost_user_lies(void **state)
+{
+	static const struct {
+		int created;
+		bool starts;
+		const char *why;
+	} cases[] = {
+		{-EPROTO, false, "sent what is no answer"},
+		{-EPROTO, false, "sent what is no answer"},
+		{-EREMOTEIO, false, "refuses to answer"},
+		{0, true, NULL}, {0, true, NULL}, {0, false, NULL},
+		{-EREMOTEIO, false, "refuses the session"},
+	};
+	struct fixture *f = *state;
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(cases); i++) {
+		f->back_end->hook = lie;
+		f->back_end->hook_opaque = &i;
+		fake_back_end_start(f->back_end);
+		assert_int_equal(create(f, VHOST_USER_BLOCK, 1, &long_patience), cases[i].created);
+		if (cases[i].why)
+			assert_non_null(strstr(f->why, cases[i].why));
+		if (!cases[i].created) {
+			bring_up(f, V1);
+			assert_int_equal(f->dev->running, cases[i].starts);
+			virtio_dev_set_bus_master(f->dev, false);
+			assert_true(needs_reset(f));
+			assert_false(f->dev->running);
+		}
+		end_plan(f);
+	}
+}
+
+/* --- while it runs --- */
+
+static void test_vhost_user_dies(void **state)
+{
+	struct fixture *f = *state;
+	int watch;
+
+	create_block(f, 1);
+	watch = virtio_vhost_user_watch_fd(f->device);
+	bring_up(f, V1);
+	do_request(f, 0);
+	virtio_vhost_user_service(f->device);
+	assert_false(needs_reset(f));
+	fake_back_end_stop(f->back_end);
+	await(watch);
+	virtio_vhost_user_service(f->device);
+	assert_true(needs_reset(f));
+	assert_true(eventfd_drain(f->dev->config_fd));
+	assert_int_equal(poll(&(struct pollfd){.fd = watch, .events = POLLIN}, 1, 0), 0);
+	virtio_vhost_user_service(f->device);
+	/* Nothing is there: the driver's next try fails, too. */
+	bring_up(f, V1);
+	assert_true(needs_reset(f));
+	assert_false(f->dev->running);
+	/* A back end that came back, with another disk. */
+	((struct virtio_blk_config *)(void *)f->back_end->config)->capacity = 4096;
+	fake_back_end_start(f->back_end);
+	bring_up(f, V1);
+	assert_true(f->dev->running);
+	assert_false(needs_reset(f));
+	do_request(f, 0);
+	{
+		uint64_t capacity;
+
+		virtio_dev_read_config(f->dev, 0, sizeof(capacity), (uint8_t *)&capacity);
+		assert_int_equal(capacity, 4096);
+	}
+	/* And its end is seen as that of the first one. */
+	fake_back_end_stop(f->back_end);
+	await(watch);
+	virtio_vhost_user_service(f->device);
+	assert_true(needs_reset(f));
+}
+
+/* Before the driver begins, an end is no reason for a status that it does not expect. */
+static void test_vhost_user_dies_unused(void **state)
+{
+	struct fixture *f = *state;
+
+	create_block(f, 1);
+	fake_back_end_stop(f->back_end);
+	await(virtio_vhost_user_watch_fd(f->device));
+	virtio_vhost_user_service(f->device);
+	assert_int_equal(virtio_dev_status(f->dev), 0);
+	bring_up(f, V1);
+	assert_true(needs_reset(f));
+}
+
+static void test_vhost_user_dies_at_the_cache(void **state)
+{
+	struct fixture *f = *state;
+	uint8_t wce = 0;
+
+	begin_plan(f, &(struct plan){.wrong = HANG_UP, .request = VHOST_USER_SET_CONFIG});
+	assert_int_equal(create(f, VHOST_USER_BLOCK, 1, &long_patience), 0);
+	bring_up(f, V1 | FEATURE(VIRTIO_BLK_F_CONFIG_WCE));
+	virtio_dev_write_config(f->dev, offsetof(struct virtio_blk_config, wce), 1, &wce);
+	assert_true(needs_reset(f));
+	virtio_dev_read_config(f->dev, offsetof(struct virtio_blk_config, wce), 1, &wce);
+	assert_int_equal(wce, 1);
+	end_plan(f);
+}
+
+static void test_vhost_user_ring_error(void **state)
+{
+	struct fixture *f = *state;
+
+	create_block(f, 1);
+	bring_up(f, V1);
+	do_request(f, 0);
+	pthread_mutex_lock(&f->back_end->lock);
+	eventfd_write(f->back_end->queue[0].error_fd, 1);
+	pthread_mutex_unlock(&f->back_end->lock);
+	await(virtio_vhost_user_watch_fd(f->device));
+	virtio_vhost_user_service(f->device);
+	assert_true(needs_reset(f));
+	bring_up(f, V1);
+	assert_true(f->dev->running);
+	do_request(f, 0);
+}
+
+/* Requests that are never answered hold up no stop for good, nor does a driver's own used index. */
+static void test_vhost_user_stops_with_requests(void **state)
+{
+	struct fixture *f = *state;
+
+	f->back_end->asleep = true;
+	fake_back_end_start(f->back_end);
+	assert_int_equal(create(f, VHOST_USER_BLOCK, 1, &no_patience), 0);
+	bring_up(f, V1);
+	driver_ring_set(&f->ring[0], 0, RINGS(0), 16, 0, 0);
+	driver_ring_offer(&f->ring[0], 0);
+	virtio_dev_reset(f->dev);
+	assert_false(f->dev->running);
+	bring_up(f, V1);
+	f->ring[0].used->idx = 77;
+	virtio_dev_set_bus_master(f->dev, false);
+	assert_false(f->dev->running);
+	assert_false(needs_reset(f));
+	assert_int_equal(f->dev->queue[0].ring.next_avail, 0);
+}
+
+/* What the back end still has is waited for: it is told to stop only once it has answered. */
+static void *wake_later(void *opaque)
+{
+	struct fixture *f = opaque;
+
+	usleep(20000); /* time to do it wrong */
+	assert_int_equal(fake_back_end_count(f->back_end, VHOST_USER_GET_VRING_BASE), 0);
+	fake_back_end_wake(f->back_end);
+	return NULL;
+}
+
+static void test_vhost_user_waits_for_requests(void **state)
+{
+	struct fixture *f = *state;
+	pthread_t thread;
+
+	f->back_end->asleep = true;
+	create_block(f, 1);
+	bring_up(f, V1);
+	driver_ring_set(&f->ring[0], 0, RINGS(0), 16, 0, 0);
+	driver_ring_offer(&f->ring[0], 0);
+	assert_int_equal(pthread_create(&thread, NULL, wake_later, f), 0);
+	virtio_dev_set_bus_master(f->dev, false);
+	pthread_join(thread, NULL);
+	assert_int_equal(used_index(f, 0), 1);
+	assert_int_equal(f->dev->queue[0].ring.next_avail, 1);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(test_vhost_user_block),
+		TEST(test_vhost_user_without_several_queues),
+		TEST(test_vhost_user_fs),
+		TEST(test_vhost_user_memory),
+		TEST(test_vhost_user_resets),
+		TEST(test_vhost_user_goes_on_after_bus_master),
+		TEST(test_vhost_user_leaves_queues_out),
+		TEST(test_vhost_user_cache),
+		TEST(test_vhost_user_refuses_back_ends),
+		TEST(test_vhost_user_refuses_sockets),
+		TEST(test_vhost_user_wrong_at_first),
+		TEST(test_vhost_user_wrong_at_start),
+		TEST(test_vhost_user_wrong_at_stop),
+		TEST(test_vhost_user_cut),
+		TEST(test_vhost_user_lies),
+		TEST(test_vhost_user_dies),
+		TEST(test_vhost_user_dies_unused),
+		TEST(test_vhost_user_dies_at_the_cache),
+		TEST(test_vhost_user_ring_error),
+		TEST(test_vhost_user_stops_with_requests),
+		TEST(test_vhost_user_waits_for_requests),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
