@@ -274,6 +274,7 @@ static bool serve_one(struct fake_back_end *back_end, int client)
 {
 	struct fake_back_end_message request, answer = {.send = SIZE_MAX};
 	const uint64_t good = 0;
+	bool answers;
 
 	if (!receive(client, &request))
 		return false;
@@ -283,12 +284,13 @@ static bool serve_one(struct fake_back_end *back_end, int client)
 	perform(back_end, &request, &answer);
 	if (request.header.flags & VHOST_USER_NEED_REPLY && !answer.header.request)
 		answer_with(&answer, &request, &good, sizeof(good));
+	answers = answer.header.request;
 	if (back_end->hook)
 		back_end->hook(back_end->hook_opaque, &request, &answer);
 	pthread_mutex_unlock(&back_end->lock);
 	for (unsigned int i = 0; i < request.fds; i++)
 		close(request.fd[i]);
-	if (answer.header.request && !answer.silent)
+	if (answers && !answer.silent)
 		transmit(client, &answer);
 	return !answer.hang_up;
 }

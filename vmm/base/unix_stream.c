@@ -42,6 +42,8 @@ void unix_stream_skip(struct iovec *parts, unsigned int count, size_t len)
 	for (unsigned int i = 0; i < count; i++) {
 		size_t step = len < parts[i].iov_len ? len : parts[i].iov_len;
 
+		if (!step)
+			continue; /* a part that is empty may be nowhere */
 		parts[i].iov_base = (char *)parts[i].iov_base + step;
 		parts[i].iov_len -= step;
 		len -= step;
