@@ -53,12 +53,43 @@ static void test_eventfd_drain_takes_timers(void **state)
 	close(fd);
 }
 
+static void test_eventfd_signal_counts(void **state)
+{
+	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	uint64_t count;
+
+	(void)state;
+	eventfd_signal(fd);
+	eventfd_signal(fd);
+	assert_int_equal(read(fd, &count, sizeof(count)), sizeof(count));
+	assert_int_equal(count, 2);
+	eventfd_signal(-1);
+	close(fd);
+}
+
+/* As above: it is full, and would block. */
+static void test_eventfd_signal_never_waits(void **state)
+{
+	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+
+	(void)state;
+	eventfd_write(fd, UINT64_MAX - 1);
+	assert_int_equal(fcntl(fd, F_SETFL, 0), 0);
+	alarm(10);
+	eventfd_signal(fd);
+	alarm(0);
+	assert_true(eventfd_drain(fd));
+	close(fd);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_eventfd_drain_reads_all),
 		cmocka_unit_test(test_eventfd_drain_never_waits),
 		cmocka_unit_test(test_eventfd_drain_takes_timers),
+		cmocka_unit_test(test_eventfd_signal_counts),
+		cmocka_unit_test(test_eventfd_signal_never_waits),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
