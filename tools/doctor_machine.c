@@ -352,6 +352,8 @@ static void look_hugepages(const struct doctor_host *host, const struct doctor_s
 	doctor_say(finding, DOCTOR_OK, "guest memory is in pages of 4 KiB; in huge pages, which "
 		   "are optional, a large guest would start faster:");
 	doctor_fix(finding, "echo within_size >" SHMEM_ENABLED);
+	doctor_fix(finding, "# or, of those that are reserved: --memory %lluM,hugepages=2M",
+		   (unsigned long long)(host->memory / MIB));
 #undef SHMEM_ENABLED
 }
 
