@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -104,6 +105,18 @@ static void plug(struct fake_slot *fake)
 		fail_msg("%s", why);
 	assert_int_equal(vfio_slot_start(fake->slot), 0);
 	fake_slot_boot(fake);
+}
+
+void fake_slot_reset(struct fake_slot *fake)
+{
+	int done_fd = eventfd(0, EFD_CLOEXEC);
+	eventfd_t count;
+
+	assert_true(done_fd >= 0);
+	vfio_slot_reset(fake->slot, done_fd);
+	assert_int_equal(eventfd_read(done_fd, &count), 0);
+	assert_int_equal(count, 1);
+	close(done_fd);
 }
 
 void fake_slot_boot(struct fake_slot *fake)

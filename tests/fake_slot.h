@@ -48,6 +48,9 @@ void fake_slot_insert(struct fake_slot *fake);
 void fake_slot_start_with(struct fake_slot *fake, const char *option, bool nvidia);
 void fake_slot_start(struct fake_slot *fake);
 
+/* The guest's reset, until it is done. */
+void fake_slot_reset(struct fake_slot *fake);
+
 /* What firmware does after a reset: addresses, tables. */
 void fake_slot_boot(struct fake_slot *fake);
 

@@ -320,6 +320,8 @@ static bool serve_commands(struct vfio_slot *slot)
 	slot->served = commands.issued;
 	pthread_cond_broadcast(&slot->answered);
 	pthread_mutex_unlock(&slot->lock);
+	if (commands.reset)
+		signal_fd(commands.reset_done_fd);
 	return !commands.shutdown;
 }
 
@@ -458,11 +460,14 @@ int vfio_slot_start(struct vfio_slot *slot)
 	return error;
 }
 
-void vfio_slot_reset(struct vfio_slot *slot)
+void vfio_slot_reset(struct vfio_slot *slot, int done_fd)
 {
 	begin_command(slot);
 	slot->commands.reset = true;
-	await_command(slot);
+	slot->commands.reset_done_fd = done_fd;
+	end_command(slot);
+	if (!slot->running)
+		serve_commands(slot);
 }
 
 void vfio_slot_suspend(struct vfio_slot *slot)

@@ -174,9 +174,12 @@ int vfio_slot_insert(struct vfio_slot *slot, struct vfio_card *card, char *ret_w
  */
 void vfio_slot_request_unplug(struct vfio_slot *slot);
 
-/* Guest reset, with all vCPUs stopped: leaves low power, resets the functions and the port. Returns
- * when done. */
-void vfio_slot_reset(struct vfio_slot *slot);
+/*
+ * Guest reset, with all vCPUs stopped: leaves low power, resets the functions and the port. The
+ * host may take a minute over it, so it returns at once; 1 is added to the eventfd `done_fd` when
+ * it is done, for which the vCPUs must wait. Before the end of one there is no other.
+ */
+void vfio_slot_reset(struct vfio_slot *slot, int done_fd);
 
 /*
  * The machine's main power goes, and comes back (S3), with all vCPUs stopped. A slot that the guest

@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "devices/legacy.h"
 #include "vmm/base/range.h"
@@ -47,6 +48,8 @@ struct machine {
 	int signal_fd;
 	int reset_fd;            /* eventfd: a reset was asked for */
 	const char *reset_cause; /* of the event; NULL: the guest; main thread's */
+	int slot_reset_fd;       /* eventfd: the reset of so many slots is done */
+	uint64_t slots_in_reset; /* of how many it is not, and no CPU runs; main thread's */
 	int sleep_fd;            /* eventfd: S3 begins or ends */
 	bool is_suspended;       /* in S3, all is off; this and the next are the main thread's */
 	uint64_t suspended_since; /* of clock_us() */
@@ -84,8 +87,12 @@ int machine_watch(struct machine *machine);
 /* Addresses, tables, kernel, registers: the state in which the guest begins. With a sentence. */
 int machine_load_guest(struct machine *machine, char *ret_why, size_t why_size);
 
-/* All devices, then the guest from the start. */
+/* All devices, then the guest from the start. Begins it: the host may take a minute over the cards,
+ * for which the main thread does not wait. Another reset meanwhile is the same one. */
 void machine_reset(struct machine *machine);
+
+/* Callback for `slot_reset_fd`: cards are done. */
+void machine_slots_were_reset(void *opaque, int fd);
 
 /* Those of a machine that lose their state in S3, too, but for the slots. */
 void machine_reset_devices(struct machine *machine);

@@ -251,6 +251,7 @@ int machine_watch(struct machine *m)
 	} sources[] = {
 		{m->signal_fd, on_signal},
 		{m->reset_fd, on_reset},
+		{m->slot_reset_fd, machine_slots_were_reset},
 		{m->sleep_fd, machine_change_sleep},
 		{rtc_timer_fd(m->rtc), on_rtc_timer},
 		{serial_room_fd(m->serial), on_serial_room},

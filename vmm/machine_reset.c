@@ -1,4 +1,6 @@
+#include <stdint.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "devices/acpi_pm.h"
 #include "devices/pci.h"
@@ -47,26 +49,52 @@ void machine_reset_devices(struct machine *m)
 		watchdog_reset(m->watchdog);
 }
 
-void machine_reset(struct machine *m)
+/* The cards are done, and nobody else was to do anything meanwhile. */
+static void begin_anew(struct machine *m)
 {
 	char why[WHY_SIZE] = "the CPUs refuse their reset state";
-	struct vfio_slot *slot;
 
-	events_emit(&(struct event){.event = "reset",
-				    .cause = m->reset_cause ? m->reset_cause : "guest"});
-	m->reset_cause = NULL;
-	/* First: an interrupt that a device raises from its reset on must not be forgotten. */
-	irq_chip_reset(m->irq);
-	for (unsigned int i = 0; (slot = slots_get(m->slots, i)); i++)
-		vfio_slot_reset(slot);
-	machine_reset_devices(m);
-	acpi_pm_reset(m->pm);
-	rtc_reset(m->rtc);
-	m->is_suspended = false;
 	if (machine_load_guest(m, why, sizeof(why))) {
 		log_err("reboot: %s", why);
 		loop_stop(m->loop, EXIT_FAILED);
 		return;
 	}
 	vcpus_resume(m->vcpus);
+}
+
+/* Ours before the cards: what people do until these are done (a key, the power button) is for the
+ * guest that comes. */
+void machine_reset(struct machine *m)
+{
+	const char *cause = m->reset_cause ? m->reset_cause : "guest";
+	struct vfio_slot *slot;
+
+	m->reset_cause = NULL;
+	if (m->slots_in_reset)
+		return;
+	events_emit(&(struct event){.event = "reset", .cause = cause});
+	/* First: an interrupt that a device raises from its reset on must not be forgotten. */
+	irq_chip_reset(m->irq);
+	machine_reset_devices(m);
+	acpi_pm_reset(m->pm);
+	rtc_reset(m->rtc);
+	m->is_suspended = false;
+	while ((slot = slots_get(m->slots, (unsigned int)m->slots_in_reset))) {
+		m->slots_in_reset++;
+		vfio_slot_reset(slot, m->slot_reset_fd);
+	}
+	if (!m->slots_in_reset)
+		begin_anew(m);
+}
+
+void machine_slots_were_reset(void *opaque, int fd)
+{
+	struct machine *m = opaque;
+	uint64_t count;
+
+	if (read(fd, &count, sizeof(count)) != sizeof(count))
+		return;
+	m->slots_in_reset -= count;
+	if (!m->slots_in_reset && !loop_is_stopping(m->loop))
+		begin_anew(m);
 }

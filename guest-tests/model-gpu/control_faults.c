@@ -118,6 +118,18 @@ static bool cmd_resume_never(struct request *request)
 	return true;
 }
 
+static bool cmd_reset_delay(struct request *request)
+{
+	struct faults *faults = &request->fn->faults;
+
+	if (!parse_ms(request->word[0], &faults->reset_delay_us))
+		return fail(request, "how many ms?");
+	if (!faults->reset_delay_us)
+		server_release(request->fn);
+	request->done++;
+	return true;
+}
+
 static bool cmd_ones(struct request *request)
 {
 	const char *word = request->word[0];
@@ -229,6 +241,7 @@ const struct function_command function_commands[] = {
 	{"refuse-exit", cmd_refuse_exit, NULL},
 	{"resume-delay", cmd_resume_delay, NULL},
 	{"resume-never", cmd_resume_never, NULL},
+	{"reset-delay", cmd_reset_delay, NULL},
 	{"ones", cmd_ones, NULL},
 	{"vanish", cmd_vanish, NULL},
 	{"dead-after-resume", cmd_dead_after_resume, NULL},

@@ -242,7 +242,7 @@ struct faults {
 	uint64_t wake_after_us;
 	int refuse_entry, refuse_exit; /* errno */
 	uint32_t refuse_entry_times, refuse_exit_times;
-	uint64_t resume_delay_us, late_us;
+	uint64_t resume_delay_us, reset_delay_us, late_us;
 	bool resume_never;
 	bool ones;
 	bool dead_armed, dead, stubborn; /* ones from the next resume on */

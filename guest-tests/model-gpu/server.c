@@ -195,14 +195,16 @@ static void handle(struct connection *connection, const struct user_header *head
 	send_reply(connection, *header, &message, error);
 }
 
-/* How long the function would take to resume for this message. */
-static uint64_t resume_us(struct connection *connection, const struct user_header *header)
+/* How long the function would take for this message: to resume, or for its reset. */
+static uint64_t work_us(struct connection *connection, const struct user_header *header)
 {
 	const struct function *fn = function_of(connection);
 	bool resumes = message_is_exit(header->command, connection->in + sizeof(*header),
 				       header->size - sizeof(*header)) ||
 		       (message_touches(header->command) && fn->power.suspended);
 
+	if (header->command == USER_DEVICE_RESET && fn->faults.reset_delay_us)
+		return fn->faults.reset_delay_us;
 	if (!resumes)
 		return 0;
 	return fn->faults.resume_never ? NEVER_US : fn->faults.resume_delay_us;
@@ -234,7 +236,7 @@ static bool process_one(struct connection *connection, bool was_held)
 	}
 	if (connection->in_len < header.size)
 		return false;
-	delay_us = was_held ? 0 : resume_us(connection, &header);
+	delay_us = was_held ? 0 : work_us(connection, &header);
 	if (delay_us)
 		hold(connection, CONNECTION_HELD_REQUEST, delay_us);
 	else

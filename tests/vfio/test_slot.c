@@ -3,6 +3,7 @@
  */
 #include <errno.h>
 #include <linux/pci_regs.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <setjmp.h>
@@ -11,7 +12,8 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
-
+#include <sys/eventfd.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 #include "devices/acpi_pm.h"
@@ -212,6 +214,37 @@ static void test_slot_serves_the_last_request(void **state)
 	fake_slot_finish(&fake);
 }
 
+/* The host takes its time over the device. Who asked does not wait, and who wants to know how
+ * things are is told. */
+static void test_slot_reset_is_waited_for_by_nobody(void **state)
+{
+	struct vfio_slot_status status;
+	struct fake_slot fake;
+	eventfd_t count;
+	int done_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	struct pollfd done = {.fd = done_fd, .events = POLLIN};
+	unsigned int resets;
+
+	(void)state;
+	fake_slot_start(&fake);
+	resets = called(fake.device[0], FAKE_RESET);
+	fake_backend_block(fake.device[0], FAKE_RESET, true);
+	vfio_slot_reset(fake.slot, done_fd);
+	assert_true(fake_backend_wait(fake.device[0], FAKE_RESET, resets + 1));
+	vfio_slot_status(fake.slot, &status);
+	assert_string_equal(status.fn[0].name, "0000:01:00.0");
+	assert_false(vfio_slot_is_empty(fake.slot));
+	vfio_slot_request_unplug(fake.slot);
+	assert_int_equal(poll(&done, 1, 0), 0);
+	fake_backend_block(fake.device[0], FAKE_RESET, false);
+	assert_int_equal(poll(&done, 1, 10000), 1);
+	assert_int_equal(eventfd_read(done_fd, &count), 0);
+	assert_int_equal(count, 1);
+	fake_slot_await_logged(&fake, "unplug-request");
+	close(done_fd);
+	fake_slot_finish(&fake);
+}
+
 /* One function was woken and its PME is shown, the other sleeps. */
 static void test_slot_reset_while_off(void **state)
 {
@@ -225,7 +258,7 @@ static void test_slot_reset_while_off(void **state)
 	assert_true(fake_backend_wake(fake.device[0]));
 	fake_slot_await_pme(&fake);
 	resets = called(fake.device[0], FAKE_RESET);
-	vfio_slot_reset(fake.slot);
+	fake_slot_reset(&fake);
 	assert_int_equal(called(fake.device[0], FAKE_EXIT), 1);
 	assert_int_equal(called(fake.device[1], FAKE_EXIT), 1);
 	assert_int_equal(called(fake.device[0], FAKE_RESET), resets + 1);
@@ -303,7 +336,7 @@ static void test_slot_lost_devices_read_ones_until_a_reset(void **state)
 				"\"to\":\"lost\",\"cause\":\"guest\",\"errno\":\"ENODEV\""),
 			 1);
 	set_dead(fake.device[0], false);
-	vfio_slot_reset(fake.slot);
+	fake_slot_reset(&fake);
 	assert_int_equal(pci_host_assign(fake.pci), 0);
 	assert_int_equal(fake_slot_vendor(&fake, 0), 0x1002);
 	assert_int_equal(fake_slot_logged(&fake,
@@ -411,6 +444,7 @@ int main(void)
 		cmocka_unit_test(test_slot_tells_nvidia_by_notify),
 		cmocka_unit_test(test_slot_refuses_and_says_why),
 		cmocka_unit_test(test_slot_serves_the_last_request),
+		cmocka_unit_test(test_slot_reset_is_waited_for_by_nobody),
 		cmocka_unit_test(test_slot_reset_while_off),
 		cmocka_unit_test(test_slot_end_leaves_resets_unmaps_closes),
 		cmocka_unit_test(test_slot_lost_devices_read_ones_until_a_reset),

@@ -135,7 +135,7 @@ static void test_slot_lost_is_a_surprise_removal(void **state)
 	assert_int_equal(fake_slot_logged(&fake, "devices/0000:01:00.0/remove"), 1);
 	/* A reset finds it again. */
 	set_dead(fake.device[0], false);
-	vfio_slot_reset(fake.slot);
+	fake_slot_reset(&fake);
 	assert_int_equal(pci_host_assign(fake.pci), 0);
 	assert_true(is_present(&fake));
 	assert_int_equal(fake_slot_vendor(&fake, 0), 0x1002);
@@ -156,7 +156,7 @@ static void test_slot_lost_in_use_stays_away_until_a_reset(void **state)
 	pci_host_cfg_read(fake.pci, FN_BDF(0), 0xb4, 4);
 	fake_slot_await_logged(&fake, "the guest gets it back with its next reset");
 	assert_int_equal(fake_slot_vendor(&fake, 0), 0xffff);
-	vfio_slot_reset(fake.slot);
+	fake_slot_reset(&fake);
 	assert_int_equal(pci_host_assign(fake.pci), 0);
 	assert_int_equal(fake_slot_vendor(&fake, 0), 0x1002);
 	assert_true(is_present(&fake));
@@ -187,7 +187,7 @@ static void test_slot_error_reaches_the_port(void **state)
 	assert_true(fake_backend_fire(fake.device[1], VFIO_PCI_ERR_IRQ_INDEX, 0));
 	fake_slot_await_logged(&fake, "\"event\":\"error\",\"device\":\"0000:01:00.1\"");
 	assert_true(fake_backend_wait(fake.device[1], FAKE_REGION_READ, reads + 1));
-	vfio_slot_reset(fake.slot); /* answered: the error was seen to before */
+	fake_slot_reset(&fake); /* answered: the error was seen to before */
 	assert_int_equal(fake_slot_logged(&fake, "\"to\":\"lost\""), 0);
 	fake_slot_switch(&fake, false);
 	assert_true(fake_backend_fire(fake.device[0], VFIO_PCI_ERR_IRQ_INDEX, 0));
@@ -220,7 +220,7 @@ static void test_slot_request_ends_in_release(void **state)
 	fake_slot_await_status(&fake, 0);
 	fake_slot_ring(&fake, true);
 	fake_slot_await_status(&fake, 0);
-	vfio_slot_reset(fake.slot);
+	fake_slot_reset(&fake);
 	fake_slot_finish(&fake);
 }
 
@@ -258,7 +258,7 @@ static void test_slot_eject_without_request_starts_anew(void **state)
 	resets = called(fake.device[0], FAKE_RESET);
 	fake_slot_port_write(&fake, PCI_EXP_SLTCTL, 2, PCI_EXP_SLTCTL_PCC);
 	assert_true(fake_backend_wait(fake.device[1], FAKE_RESET, resets + 1));
-	vfio_slot_reset(fake.slot);
+	fake_slot_reset(&fake);
 	assert_true(is_present(&fake));
 	assert_int_equal(fake_slot_logged(&fake, "\"to\":\"released\""), 0);
 	assert_false(fake.device[0]->closed);
@@ -435,7 +435,7 @@ static void test_slot_d3hot_ends_with_the_doorbell(void **state)
 			fake_slot_set_pmcsr(&fake, 0, D3HOT);
 		fake_slot_switch(&fake, false);
 		if (reset) {
-			vfio_slot_reset(fake.slot);
+			fake_slot_reset(&fake);
 			assert_int_equal(pci_host_assign(fake.pci), 0);
 		} else {
 			fake_slot_switch(&fake, true);

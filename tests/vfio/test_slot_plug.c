@@ -127,7 +127,7 @@ static void test_slot_empty_is_a_port_without_a_card(void **state)
 	fake_slot_ring(&fake, true);
 	fake_slot_await_status(&fake, 0);
 	vfio_slot_request_unplug(fake.slot);
-	vfio_slot_reset(fake.slot);
+	fake_slot_reset(&fake);
 	assert_int_equal(slot_status(&fake), 0);
 	assert_int_equal(fake_slot_logged(&fake, "unplug"), 0);
 	fake_slot_finish(&fake);
@@ -173,7 +173,7 @@ static void test_slot_insert_shows_the_cards_link(void **state)
 	for (unsigned int i = 0; i < 2; i++) {
 		status = fake_slot_port_read(&fake, PCI_EXP_LNKSTA, 2);
 		assert_int_equal(status & (PCI_EXP_LNKSTA_CLS | PCI_EXP_LNKSTA_NLW), link);
-		vfio_slot_reset(fake.slot);
+		fake_slot_reset(&fake);
 	}
 	root_port_set_link(fake.slot->port, 6, 32);
 	assert_int_equal(fake_slot_port_read(&fake, PCI_EXP_LNKSTA, 2) &
@@ -260,7 +260,7 @@ static void test_slot_of_the_start_is_used_again(void **state)
 	assert_in_range(port->given[PCI_WINDOW_PREFETCH].size, 1, GIB);
 	vfio_slot_request_unplug(fake.slot);
 	await_empty(&fake);
-	vfio_slot_reset(fake.slot);
+	fake_slot_reset(&fake);
 	fake_slot_boot(&fake);
 	assert_true(port->given[PCI_WINDOW_PREFETCH].size >= 64 * GIB);
 	fake_slot_finish(&fake);
@@ -349,7 +349,7 @@ static void test_slot_reset_keeps_a_card(void **state)
 	fake_slot_insert(&fake);
 	enable_card(&fake);
 	fake_slot_switch(&fake, false);
-	vfio_slot_reset(fake.slot);
+	fake_slot_reset(&fake);
 	fake_slot_boot(&fake);
 	/* As one that was always there. */
 	assert_int_equal(slot_status(&fake), PCI_EXP_SLTSTA_PDS);
@@ -372,7 +372,7 @@ static void test_slot_reset_takes_what_was_asked_for(void **state)
 	fake_slot_switch(&fake, false);
 	vfio_slot_request_unplug(fake.slot);
 	await_button(&fake);
-	vfio_slot_reset(fake.slot);
+	fake_slot_reset(&fake);
 	assert_true(vfio_slot_is_empty(fake.slot));
 	assert_int_equal(slot_status(&fake) & PCI_EXP_SLTSTA_PDS, 0);
 	assert_int_equal(fake_slot_logged(&fake, "\"event\":\"unplug\""), 1);
@@ -380,7 +380,7 @@ static void test_slot_reset_takes_what_was_asked_for(void **state)
 	fake_slot_insert(&fake);
 	assert_int_equal(fake_slot_vendor(&fake, 0), 0x1002);
 	/* That was another card, which nobody asked for. */
-	vfio_slot_reset(fake.slot);
+	fake_slot_reset(&fake);
 	assert_false(vfio_slot_is_empty(fake.slot));
 	fake_slot_finish(&fake);
 }
@@ -566,7 +566,7 @@ static void test_slot_comes_and_goes_under_a_busy_guest(void **state)
 			power_slot(&fake, false);
 			await_empty(&fake);
 		} else {
-			vfio_slot_reset(fake.slot);
+			fake_slot_reset(&fake);
 			assert_true(vfio_slot_is_empty(fake.slot));
 			fake_slot_boot(&fake);
 		}

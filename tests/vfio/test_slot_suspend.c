@@ -173,7 +173,7 @@ static void test_slot_reset_and_end_while_suspended(void **state)
 	(void)state;
 	fake_slot_start(&fake);
 	suspend(&fake);
-	vfio_slot_reset(fake.slot);
+	fake_slot_reset(&fake);
 	fake_slot_boot(&fake);
 	assert_int_equal(fake_slot_vendor(&fake, 0), 0x1002);
 	fake_slot_switch(&fake, false);

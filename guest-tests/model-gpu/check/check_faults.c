@@ -138,6 +138,23 @@ static void resume_delay(void)
 	expect_equal(status(0, "suspended"), 0);
 }
 
+static void reset_delay(void)
+{
+	struct client client = client_open(0);
+
+	control_ok("reset-delay 0 1");
+	expect_equal(client_request(&client, USER_DEVICE_RESET, NULL, 0, NULL, 0), 0);
+	control_ok("reset-delay 0 3600000");
+	reg_write(&client, 0x008, 7);
+	client_send(&client, USER_DEVICE_RESET, NULL, 0, NULL, 0);
+	expect_equal(status(0, "resets"), 1); /* the second is still on its way */
+	expect(!readable(client.fd));
+	control_ok("reset-delay 0 0");
+	expect_equal(client_receive(&client, USER_DEVICE_RESET, NULL, 0), 0);
+	expect_equal(reg_read(&client, 0x008), 0);
+	expect_equal(status(0, "resets"), 2);
+}
+
 static void resume_never(void)
 {
 	struct client client = client_open(0);
@@ -329,6 +346,7 @@ static void commands_refused(void)
 		"", "nonsense", "wake", "wake 1 now", "wake 9 now", "wake 0 soon",
 		"wake 0 after", "wake 0 after x", "wake 0 after 1 x", "wake 0 before-answer -1",
 		"refuse-entry 0", "refuse-entry 0 EPERM", "resume-delay 0", "resume-delay 0 -1",
+		"reset-delay 0",
 		"late 0", "late 0 99999999999", "garbage 0 both", "config 0 nothing", "config 0",
 		"random", "random 1", "random 1 101", "irq-asleep 0", "dead-after-resume 0 very",
 	};
@@ -423,6 +441,7 @@ const struct test fault_tests[] = {
 	{"wake-too-late", wake_too_late, {"--functions", "gpu,audio,usbc"}},
 	{"refusals", refusals, {0}},
 	{"resume-delay", resume_delay, {0}},
+	{"reset-delay", reset_delay, {0}},
 	{"resume-never", resume_never, {0}},
 	{"ones", ones, {0}},
 	{"vanish", vanish, {"--functions", "gpu,audio"}},
