@@ -160,11 +160,14 @@ static bool root_status_set(void *opaque)
 	return slot_root_status(&slot) & PCI_EXP_RTSTA_PME;
 }
 
-/* A message that comes while the interrupt is disabled, is signalled when it is enabled. */
+/* A message that comes while the interrupt is disabled, is signalled when it is enabled. An
+ * interrupt of the check before, by a level that is low again, may still be on its way. */
 static void check_late_enable(void)
 {
-	irq_take(VECTOR_PME, on_pme);
 	set_pme_interrupt(false);
+	if (intx)
+		report("nothing is on its way", is_quiet());
+	irq_take(VECTOR_PME, on_pme);
 	rearm();
 	suspend(1);
 	wake(0);
