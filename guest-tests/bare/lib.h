@@ -175,6 +175,10 @@ uint64_t stopwatch_us(struct stopwatch *watch);
 
 /* --- what survives a reset: the clock's memory (lib_stage.c) --- */
 
+/* A byte of it, or register of the clock. */
+uint8_t nvram_get(uint8_t index);
+void nvram_set(uint8_t index, uint8_t value);
+
 /* The number of the last stage_set(); 0: there was none in this machine's life. */
 unsigned int stage(void);
 void stage_set(unsigned int number); /* up to 255 */

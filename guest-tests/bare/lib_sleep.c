@@ -8,8 +8,6 @@
 
 #define NOT_ASLEEP_US 3000000
 
-#define RTC_INDEX 0x70
-#define RTC_DATA 0x71
 #define RTC_SECONDS 0x00
 #define RTC_SECONDS_ALARM 0x01
 #define RTC_MINUTES_ALARM 0x03
@@ -97,18 +95,6 @@ bool sleep_s3(enum sleep_vector mode)
 }
 
 /* --- the clock --- */
-
-uint8_t nvram_get(uint8_t index)
-{
-	outb(RTC_INDEX, index);
-	return inb(RTC_DATA);
-}
-
-void nvram_set(uint8_t index, uint8_t value)
-{
-	outb(RTC_INDEX, index);
-	outb(RTC_DATA, value);
-}
 
 /* The clock runs in BCD. */
 void alarm_set(unsigned int seconds)

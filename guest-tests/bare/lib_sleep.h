@@ -34,10 +34,6 @@ void sleep_enter(void);
 void alarm_set(unsigned int seconds);
 void alarm_clear(void);
 
-/* A byte of the clock's memory, which nothing but this changes. */
-uint8_t nvram_get(uint8_t index);
-void nvram_set(uint8_t index, uint8_t value);
-
 /* The host does `request` ("model: wake 0 now", "api: PUT /api/v1/vm.wake") once the guest sleeps;
  * before sleep_s3(). Afterwards: its answer, to be read before any other is asked for. */
 void sleep_then(const char *request);

@@ -5,13 +5,13 @@
 #define NVRAM_STAGE 0x50
 #define NVRAM_CHECK 0x51 /* its complement */
 
-static uint8_t nvram_read(uint8_t index)
+uint8_t nvram_get(uint8_t index)
 {
 	outb(PORT_INDEX, index);
 	return inb(PORT_DATA);
 }
 
-static void nvram_write(uint8_t index, uint8_t value)
+void nvram_set(uint8_t index, uint8_t value)
 {
 	outb(PORT_INDEX, index);
 	outb(PORT_DATA, value);
@@ -19,13 +19,13 @@ static void nvram_write(uint8_t index, uint8_t value)
 
 unsigned int stage(void)
 {
-	uint8_t value = nvram_read(NVRAM_STAGE);
+	uint8_t value = nvram_get(NVRAM_STAGE);
 
-	return (nvram_read(NVRAM_CHECK) ^ value) == 0xff ? value : 0;
+	return (nvram_get(NVRAM_CHECK) ^ value) == 0xff ? value : 0;
 }
 
 void stage_set(unsigned int number)
 {
-	nvram_write(NVRAM_STAGE, (uint8_t)number);
-	nvram_write(NVRAM_CHECK, (uint8_t)~number);
+	nvram_set(NVRAM_STAGE, (uint8_t)number);
+	nvram_set(NVRAM_CHECK, (uint8_t)~number);
 }

@@ -1,14 +1,15 @@
 /*
  * The watchdog as a driver sees it that knows nothing but the ACPI table WDAT, whose actions it
- * carries out: it counts, is fed, stops, and starved it resets the machine, which then says so.
- * Another reset says nothing of the kind. tests/program/check-watchdog runs it, too, and has other
- * ends of it.
+ * carries out: it counts, is fed, stops, also in S3, and starved it resets the machine, which then
+ * says so. Another reset says nothing of the kind. tests/program/check-watchdog runs it, too, and
+ * has other ends of it.
  */
-#include "guest-tests/bare/lib.h"
+#include "guest-tests/bare/lib_sleep.h"
 
 #define TIMEOUT_US 5000000
 #define MOMENT_US 400000
 #define LONG 1000U /* periods */
+#define SHORT 15U  /* half of the time that it sleeps */
 #define PORT_RESET 0xcf9
 #define RESET_CPU_AND_SYSTEM 0x06
 
@@ -100,6 +101,22 @@ static void check_counting(void)
 	report("stopped, it does not fire", true);
 }
 
+/* It would fire while the guest sleeps. */
+static void check_sleep(void)
+{
+	pm1_clear(0xffff);
+	pm1_enable(PM1_RTC);
+	alarm_set(3);
+	act(SET_COUNT, SHORT);
+	act(RUN, 0);
+	if (!sleep_s3(SLEEP_REAL_MODE))
+		finish();
+	report("S3 stops it", act(IS_STOPPED, 0));
+	report("S3 is no reset by it", !act(HAS_FIRED, 0));
+	alarm_clear();
+	pm1_clear(0xffff);
+}
+
 static void starve(void)
 {
 	stage_set(1);
@@ -130,6 +147,7 @@ void test(void)
 	report_equal("it says whether it reset", act(HAS_FIRED, 0), done == 1);
 	if (!done) {
 		check_counting();
+		check_sleep();
 		starve();
 	} else if (done == 1) {
 		act(CLEAR_FIRED, 0);
