@@ -15,6 +15,7 @@ _minivmm_words() {
 	--vfio-backend) echo auto group iommufd ;;
 	--on-panic) echo exit ignore reboot ;;
 	--watchdog) echo exit off reboot ;;
+	--firmware) echo bios uefi ;;
 	esac
 }
 
@@ -78,7 +79,7 @@ _minivmm_candidates() { # PROGRAM COMMAND PREVIOUS BEGINNING POSITION
 	local program=$1 command=$2 previous=$3 cur=$4 position=$5
 	case $previous in
 	--gpu) _minivmm_gpu "$program" "$cur"; return ;;
-	--vfio-backend | --on-panic | --watchdog) _minivmm_words "$previous"; return ;;
+	--vfio-backend | --on-panic | --watchdog | --firmware) _minivmm_words "$previous"; return ;;
 	esac
 	if [[ $cur == -* ]]; then
 		_minivmm_options "$program" $command

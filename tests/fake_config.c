@@ -16,6 +16,8 @@ const struct fake_property fake_config_whole[] = {
 	{"chosen", "kernel", FAKE_STRING("/k")},
 	{"chosen", "initrd", FAKE_STRING("/i")},
 	{"chosen", "bootargs", FAKE_STRING("a, b")},
+	{"firmware", "code", FAKE_STRING("uefi")},
+	{"firmware", "vars", FAKE_STRING("/v")},
 	{"memory", "size-mib", FAKE_U32("\0\0\4\0")},
 	{"memory", "hugepages", FAKE_STRING("2M")},
 	{"memory", "prefault", FAKE_EMPTY},

@@ -114,13 +114,15 @@ static int add_string(const struct reader *reader, const struct config_property 
 	if (!is_string(value))
 		return refuse(reader, AT_NODE "property \"%s\" should be one string, as in "
 			      "%s = \"...\";", NODE(reader), property->name, property->name);
-	if (property->type == CONFIG_PATH && !*string)
+	if ((property->type == CONFIG_PATH || property->type == CONFIG_FIRMWARE) && !*string)
 		return refuse(reader, AT_NODE "property \"%s\" is empty and should be a path",
 			      NODE(reader), property->name);
 	if (property->type == CONFIG_SLOT && !strncmp(string, CONFIG_SOCKET_PREFIX, prefix)) {
 		text_add(text, "%s", CONFIG_SOCKET_PREFIX);
 		add_path(reader, string + prefix, text);
-	} else if (property->type == CONFIG_PATH) {
+	} else if (property->type == CONFIG_PATH ||
+		   (property->type == CONFIG_FIRMWARE && strcmp(string, CONFIG_UEFI) &&
+		    strcmp(string, CONFIG_BIOS))) {
 		add_path(reader, string, text);
 	} else {
 		text_add(text, "%s", string);
@@ -207,12 +209,15 @@ static int apply_single(const struct reader *reader)
 	return error;
 }
 
-/* What the option has without being set, up to its keys. */
-static void add_default(const struct reader *reader, struct text *text)
+/* What the option has without being set, up to its keys. False: it has nothing. */
+static bool add_default(const struct reader *reader, struct text *text)
 {
-	options_get(reader->options, reader->node->list, 0, text);
+	if (options_is_list(reader->node->list) ||
+	    !options_get(reader->options, reader->node->list, 0, text))
+		return false;
 	if (!text->failed)
 		text->len = strcspn(text->bytes, ",");
+	return true;
 }
 
 /* "01:00.0,power=d3cold,..." from the properties, in the order of the binding. */
@@ -221,11 +226,9 @@ static int add_list_value(const struct reader *reader, struct text *text)
 	const struct config_property *property = reader->node->property;
 	int error = 0;
 
-	if (!reader->value[0].bytes && options_is_list(reader->node->list))
+	if (!reader->value[0].bytes && !add_default(reader, text))
 		return refuse(reader, AT_NODE "property \"%s\" is missing", NODE(reader),
 			      property[0].name);
-	if (!reader->value[0].bytes)
-		add_default(reader, text);
 	for (size_t i = 0; property[i].name && !error; i++) {
 		if (!reader->value[i].bytes)
 			continue;

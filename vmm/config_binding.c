@@ -26,6 +26,12 @@ static const struct config_property in_chosen[] = {
 	{NULL, 0, NULL, NULL},
 };
 
+static const struct config_property in_firmware[] = {
+	{"code", CONFIG_FIRMWARE, NULL, NULL},
+	{"vars", CONFIG_PATH, "vars", NULL},
+	{NULL, 0, NULL, NULL},
+};
+
 static const struct config_property in_memory[] = {
 	{"size-mib", CONFIG_U32, NULL, "MiB"},
 	{"hugepages", CONFIG_STRING, "hugepages", NULL},
@@ -98,6 +104,7 @@ static const struct config_property in_vhost_user[] = {
 const struct config_node config_nodes[] = {
 	{"", NULL, in_root},
 	{"chosen", NULL, in_chosen},
+	{"firmware", "firmware", in_firmware},
 	{"memory", "memory", in_memory},
 	{"cpus", "cpus", in_cpus},
 	{"events", NULL, in_events},

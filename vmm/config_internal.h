@@ -16,9 +16,12 @@ enum config_type {
 	CONFIG_TAIL,   /* a string that ends its option's value, so it may have commas */
 	CONFIG_PATH,   /* of a file; "-" stays as it is */
 	CONFIG_SLOT,   /* a PCI address, or CONFIG_SOCKET_PREFIX and a path */
+	CONFIG_FIRMWARE, /* CONFIG_UEFI or CONFIG_BIOS, or a path */
 };
 
 #define CONFIG_SOCKET_PREFIX "vfio-user:"
+#define CONFIG_UEFI "uefi"
+#define CONFIG_BIOS "bios"
 
 struct config_property {
 	const char *name; /* NULL after the last */
@@ -35,7 +38,8 @@ struct config_node {
 	const char *name; /* "cpus", "" is the root, which is the first; NULL after the last */
 	/* The option of which such a node is one value. If it can be repeated, nodes are named
 	 * "gpu", or "gpu-" and anything, and must have the first property; else there is one at
-	 * most. NULL: one at most, whose properties are options of their own. */
+	 * most, which must have it where the option has no default. NULL: one at most, whose
+	 * properties are options of their own. */
 	const char *list;
 	const struct config_property *property; /* no more than CONFIG_PROPERTIES_MAX */
 };

@@ -36,20 +36,32 @@ static void print_escaped(struct text *out, const char *at, const char *end)
 	}
 }
 
+static bool is_word(const char *word, const char *at, const char *end)
+{
+	return strlen(word) == (size_t)(end - at) && !memcmp(word, at, strlen(word));
+}
+
+static bool is_path(enum config_type type, const char *at, const char *end)
+{
+	if (type == CONFIG_FIRMWARE)
+		return !is_word(CONFIG_UEFI, at, end) && !is_word(CONFIG_BIOS, at, end);
+	return type == CONFIG_PATH && !is_word("-", at, end);
+}
+
 /* A relative path is one of the current folder here, and would be one of the config's there. */
 static void print_string(const struct printer *printer, enum config_type type, const char *at,
 			 const char *end)
 {
 	size_t prefix = strlen(CONFIG_SOCKET_PREFIX);
-	bool is_path = type == CONFIG_PATH && strncmp(at, "-", (size_t)(end - at));
+	bool has_path = is_path(type, at, end);
 
 	text_add(printer->out, "\"");
 	if (type == CONFIG_SLOT && !strncmp(at, CONFIG_SOCKET_PREFIX, prefix)) {
 		text_add(printer->out, "%s", CONFIG_SOCKET_PREFIX);
 		at += prefix;
-		is_path = true;
+		has_path = true;
 	}
-	if (is_path && *at != '/') {
+	if (has_path && *at != '/') {
 		print_escaped(printer->out, printer->cwd, strchr(printer->cwd, 0));
 		text_add(printer->out, "/");
 	}

@@ -14,6 +14,7 @@
 #include "devices/vhost_user_config.h"
 #include "vfio/vfio.h"
 #include "vmm/cpu_list.h"
+#include "vmm/firmware_files.h"
 #include "vmm/layout.h"
 
 struct options_kept;
@@ -26,6 +27,7 @@ struct options {
 	const char *initrd, *append, *events;
 	const char *api;         /* path of the control socket, or NULL; its length is checked */
 	const char *quirks;      /* file of the user's own rules, or NULL */
+	struct firmware_option firmware;
 	uint64_t memory;         /* bytes */
 	uint64_t memory_page;    /* bytes of a huge page, or 0: the host's usual ones */
 	bool prefault;

@@ -313,6 +313,20 @@ int options_set_kernel(struct options *options, const char *path, struct why why
 	return 0;
 }
 
+static int set_firmware(struct options *options, const char *text, struct why why)
+{
+	return firmware_option_parse(text, &options->firmware, why.text, why.size);
+}
+
+static bool get_firmware(const struct options *options, unsigned int index, struct text *ret_text)
+{
+	(void)index;
+	if (options->firmware.kind == FIRMWARE_NONE)
+		return false;
+	firmware_option_format(&options->firmware, ret_text);
+	return true;
+}
+
 static int set_config(struct options *options, const char *path, struct why why)
 {
 	if (!*path)
@@ -350,6 +364,7 @@ const struct option_spec option_specs[OPTIONS_MAX + 1] = {
 	{"kernel", OPTION_PATH, AT(kernel), options_set_kernel, NULL},
 	{"initrd", OPTION_PATH, AT(initrd), NULL, NULL},
 	{"append", OPTION_TEXT, AT(append), NULL, NULL},
+	{"firmware", OPTION_VALUE, 0, set_firmware, get_firmware},
 	{"memory", OPTION_VALUE, 0, options_set_memory, options_get_memory},
 	{"cpus", OPTION_VALUE, 0, options_set_cpus, options_get_cpus},
 	{"events", OPTION_PATH, AT(events), NULL, NULL},

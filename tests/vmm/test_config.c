@@ -56,6 +56,8 @@ static void test_config_everything(void **state)
 	assert_string_equal(options.kernel, "/k");
 	assert_string_equal(options.initrd, "/i");
 	assert_string_equal(options.append, "a, b");
+	assert_int_equal(options.firmware.kind, FIRMWARE_UEFI);
+	assert_string_equal(options.firmware.vars, "/v");
 	assert_int_equal(options.memory, GIB);
 	assert_int_equal(options.memory_page, 2 * MIB);
 	assert_true(options.prefault);
@@ -93,6 +95,8 @@ static void test_config_paths_are_relative_to_it(void **state)
 		{"chosen", "kernel", FAKE_STRING("k")},
 		{"chosen", "initrd", FAKE_STRING("../i")},
 		{"chosen", "bootargs", FAKE_STRING("")},
+		{"firmware", "code", FAKE_STRING("OVMF_CODE.fd")},
+		{"firmware", "vars", FAKE_STRING("../v")},
 		{"events", "file", FAKE_STRING("-")},
 		{"vfio", "quirks", FAKE_STRING("/q")},
 		{"gpu-0", "slot", FAKE_STRING("vfio-user:gpu.sock")},
@@ -107,6 +111,9 @@ static void test_config_paths_are_relative_to_it(void **state)
 	assert_string_equal(options.kernel, "a/k");
 	assert_string_equal(options.initrd, "a/../i");
 	assert_null(options.append);
+	assert_int_equal(options.firmware.kind, FIRMWARE_FILE);
+	assert_string_equal(options.firmware.file, "a/OVMF_CODE.fd");
+	assert_string_equal(options.firmware.vars, "a/../v");
 	assert_string_equal(options.events, "-");
 	assert_string_equal(options.quirks, "/q");
 	assert_string_equal(options.slot[0].socket, "a/gpu.sock");
@@ -146,10 +153,10 @@ static const struct refusal {
 	{{COMPATIBLE, {"cpus", "pin", FAKE_STRING("")}}, "/cpus: --cpus 1,pin=: pin takes a list"},
 	{{COMPATIBLE, {"cpus", "\033[2Jx", FAKE_EMPTY}}, "/cpus: property \"?[2Jx\" is unknown"},
 	{{COMPATIBLE, {"disks", NULL, NULL, 0}},
-	 "node /disks is unknown; there are chosen, memory"},
+	 "node /disks is unknown; there are chosen, firmware, memory"},
 	{{COMPATIBLE, {"gpu@0", "slot", FAKE_STRING("01:00.0")}},
-	 "node /gpu@0 is unknown; there are chosen, memory, cpus, events, api, vfio, gpu, "
-	 "gpu-NAME"},
+	 "node /gpu@0 is unknown; there are chosen, firmware, memory, cpus, events, api, vfio, "
+	 "gpu, gpu-NAME"},
 	{{COMPATIBLE, {"gpu-", "slot", FAKE_STRING("01:00.0")}}, "node /gpu- is unknown"},
 	{{COMPATIBLE, {"gpu-0@0", "slot", FAKE_STRING("01:00.0")}}, "node /gpu-0@0 is unknown"},
 	{{COMPATIBLE, {"cpus-0", NULL, NULL, 0}}, "node /cpus-0 is unknown"},
@@ -189,7 +196,13 @@ static const struct refusal {
 	{{COMPATIBLE, {"memory", "prefault", FAKE_STRING("yes")}},
 	 "/memory: property \"prefault\" has a value and should have none"},
 	{{COMPATIBLE, {"memory-0", "size-mib", FAKE_U32("\0\0\4\0")}},
-	 "node /memory-0 is unknown; there are chosen, memory, cpus"},
+	 "node /memory-0 is unknown; there are chosen, firmware, memory, cpus"},
+	{{COMPATIBLE, {"firmware", "vars", FAKE_STRING("v")}},
+	 "/firmware: property \"code\" is missing"},
+	{{COMPATIBLE, {"firmware", "code", FAKE_STRING("")}},
+	 "/firmware: property \"code\" is empty and should be a path"},
+	{{COMPATIBLE, {"firmware", "code", FAKE_STRING("bios")},
+	  {"firmware", "vars", FAKE_STRING("v")}}, "--firmware bios,vars=a/v: a BIOS has no"},
 	{{COMPATIBLE, {"chosen", "bootargs", FAKE_EMPTY}},
 	 "/chosen: property \"bootargs\" should be one string"},
 	{{COMPATIBLE, {"chosen", "bootargs", "quiet", 5}},

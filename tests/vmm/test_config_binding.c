@@ -111,6 +111,7 @@ static const struct {
 	{"vhost-user", "fs,/run/a,nosuchkey=1"},
 	{"memory", "512,nosuchkey"},
 	{"cpus", "1,nosuchkey"},
+	{"firmware", "uefi,nosuchkey=1"},
 };
 
 static const char *wrong_value(const char *option)
@@ -163,7 +164,7 @@ static const char *type_name(enum config_type type)
 	static const char *const names[] = {
 		[CONFIG_COMPAT] = "string", [CONFIG_FLAG] = "empty",  [CONFIG_U32] = "u32",
 		[CONFIG_STRING] = "string", [CONFIG_PATH] = "string", [CONFIG_SLOT] = "string",
-		[CONFIG_TAIL] = "string",
+		[CONFIG_TAIL] = "string",   [CONFIG_FIRMWARE] = "string",
 	};
 
 	return names[type];
@@ -221,6 +222,8 @@ static void find_default(const char *printed, const struct config_node *node,
 			 is_repeated(node) ? "-0" : "");
 		at = strstr(printed, start);
 	}
+	if (!at && node->list && !property->means)
+		snprintf(ret_value, size, "required");
 	if (!at)
 		return;
 	end = strstr(at, "\t};\n");

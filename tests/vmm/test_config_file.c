@@ -329,6 +329,8 @@ static void test_printed_machine_is_the_same(void **state)
 	check_round_trip((const char *const[]){"--print-config", NULL});
 	check_round_trip((const char *const[]){"--config", machine, NULL});
 	check_round_trip((const char *const[]){"k", "--append", "", NULL});
+	check_round_trip((const char *const[]){"k", "--firmware", "uefi,vars=/v", NULL});
+	check_round_trip((const char *const[]){"k", "--firmware", "./bios", NULL});
 	check_round_trip((const char *const[]){
 		"--append", "a=\"b c\" \\ \x01\x7f\xc3\xa4\n9\tc",
 		"--initrd", "../a \"b\"", "--events", "-",

@@ -1,0 +1,197 @@
+/*
+ * The variables of UEFI firmware: where they are, made from a template the first time, locked.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "vmm/base/bits.h"
+#include "vmm/base/log.h"
+#include "vmm/firmware_internal.h"
+
+/* OVMF's builds are a whole power of two with their variables, from which the code was cut off. 0:
+ * the code alone is one. */
+static size_t vars_size_for(size_t code_size)
+{
+	size_t all = 4096;
+
+	while (all < code_size)
+		all *= 2;
+	return all - code_size;
+}
+
+static int check_vars_size(const struct opening *opening, const char *path, size_t size,
+			   size_t code_size)
+{
+	size_t wanted = vars_size_for(code_size);
+
+	if (size == wanted)
+		return 0;
+	if (!wanted)
+		return firmware_refuse(opening, -EINVAL, "", "code of %zu KiB has no variables; "
+				       "give it without vars", code_size / (size_t)KIB);
+	return firmware_refuse(opening, -EINVAL, path, "variables of %zu KiB do not go with %zu "
+			       "KiB of code, which has %zu KiB of them", size / (size_t)KIB,
+			       code_size / (size_t)KIB, wanted / (size_t)KIB);
+}
+
+/* --- where the variables are --- */
+
+/* OVMF_CODE_4M.ms.fd has OVMF_VARS_4M.ms.fd beside it. False: no such name. */
+static bool name_template(const char *code, char ret_path[FIRMWARE_PATH_SIZE])
+{
+	const char *slash = strrchr(code, '/');
+	const char *word = strstr(slash ? slash : code, "CODE");
+
+	if (!word)
+		return false;
+	snprintf(ret_path, FIRMWARE_PATH_SIZE, "%s", code);
+	memcpy(ret_path + (word - code), "VARS", 4);
+	return true;
+}
+
+int firmware_name_vars(struct opening *opening, const char *guest)
+{
+	const struct firmware_option *option = opening->option;
+	int len;
+
+	if (option->kind == FIRMWARE_BIOS)
+		return 0;
+	if (!name_template(opening->code, opening->template) ||
+	    (option->kind == FIRMWARE_FILE && access(opening->template, F_OK)))
+		opening->template[0] = '\0';
+	if (!opening->template[0] && !option->vars[0])
+		return 0;
+	if (!option->vars[0] && !guest)
+		return firmware_refuse(opening, -EINVAL, "", "where are its variables? They would "
+				       "be GUEST.vars, but no disk is the guest; give vars=FILE");
+	len = snprintf(opening->vars, sizeof(opening->vars), "%s%s",
+		       option->vars[0] ? option->vars : guest, option->vars[0] ? "" : ".vars");
+	if (len >= (int)sizeof(opening->vars))
+		return firmware_refuse(opening, -ENAMETOOLONG, "", "the path of its variables "
+				       "would have %d bytes, 1023 are possible; give vars=FILE",
+				       len);
+	return 0;
+}
+
+/* --- a variables file that is new --- */
+
+/* The name appears with all that is behind it, and never in place of a file that another start has
+ * made meanwhile. Some file systems have no hard links; there a rename has to do. */
+static int publish(const char *temporary, const char *path)
+{
+	int error = link(temporary, path) ? -errno : 0;
+
+	if (error == -EPERM || error == -EOPNOTSUPP)
+		return rename(temporary, path) ? -errno : 0;
+	unlink(temporary);
+	return error == -EEXIST ? 0 : error;
+}
+
+static int write_template(int fd, const uint8_t *bytes, size_t size)
+{
+	size_t done = 0;
+
+	while (done < size) {
+		ssize_t n = write(fd, bytes + done, size - done);
+
+		if (n < 0 && errno != EINTR)
+			return -errno;
+		done += n > 0 ? (size_t)n : 0;
+	}
+	return fdatasync(fd) ? -errno : 0;
+}
+
+static int make_file(const struct opening *opening, const uint8_t *bytes, size_t size)
+{
+	char temporary[FIRMWARE_PATH_SIZE + 8];
+	int fd, error;
+
+	snprintf(temporary, sizeof(temporary), "%s.XXXXXX", opening->vars);
+	fd = mkostemp(temporary, O_CLOEXEC);
+	if (fd < 0)
+		return firmware_refuse(opening, -errno, opening->vars, "cannot be made: %s",
+				       strerror(errno));
+	error = write_template(fd, bytes, size);
+	close(fd);
+	if (error)
+		unlink(temporary);
+	else
+		error = publish(temporary, opening->vars);
+	if (error)
+		return firmware_refuse(opening, error, opening->vars, "cannot be made: %s",
+				       strerror(-error));
+	log_info("--firmware %s: made %s", firmware_option_name(opening->option), opening->vars);
+	return 0;
+}
+
+static int make_vars(const struct opening *opening, size_t code_size)
+{
+	const char *path = opening->template;
+	uint8_t *bytes;
+	off_t size;
+	int fd, error;
+
+	if (!*path)
+		return firmware_refuse(opening, -ENOENT, opening->vars, "there is no such file, "
+				       "and no template beside this code to make it of");
+	fd = firmware_open(opening, path, O_RDONLY, "", &size);
+	if (fd < 0)
+		return fd;
+	error = check_vars_size(opening, path, (size_t)size, code_size);
+	if (!error)
+		error = firmware_read(opening, path, fd, (size_t)size, &bytes);
+	close(fd);
+	if (error)
+		return error;
+	error = make_file(opening, bytes, (size_t)size);
+	munmap(bytes, (size_t)size);
+	return error;
+}
+
+/* --- the variables --- */
+
+/* As with disks: fcntl(2), Open file description locks. */
+static int lock(const struct opening *opening, int fd)
+{
+	struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+
+	if (!fcntl(fd, F_OFD_SETLK, &whole))
+		return 0;
+	if (errno == EAGAIN || errno == EACCES)
+		return firmware_refuse(opening, -EBUSY, opening->vars, "in use by another virtual "
+				       "machine; each has variables of its own, see vars=");
+	log_warn("--firmware %s: %s cannot be locked against other users: %s, ignoring",
+		 firmware_option_name(opening->option), opening->vars, strerror(errno));
+	return 0;
+}
+
+int firmware_open_vars(const struct opening *opening, size_t code_size, struct firmware_files *files)
+{
+	off_t size;
+	int fd, error;
+
+	if (access(opening->vars, F_OK) && errno == ENOENT) {
+		error = make_vars(opening, code_size);
+		if (error)
+			return error;
+	}
+	fd = firmware_open(opening, opening->vars, O_RDWR, "", &size);
+	if (fd < 0)
+		return fd;
+	files->vars_fd = fd;
+	error = check_vars_size(opening, opening->vars, (size_t)size, code_size);
+	if (!error)
+		error = lock(opening, fd);
+	if (!error)
+		error = firmware_read(opening, opening->vars, fd, (size_t)size, &files->vars);
+	if (!error)
+		files->vars_size = (size_t)size;
+	return error;
+}
+
