@@ -9,9 +9,13 @@
  *   0xfec0_0000  IOAPIC (in the kernel)
  *   0xfed5_0000  slot power controllers, one per passed slot
  *   0xfee0_0000  local APICs (in the kernel)
- *   0xfffb_c000  KVM's own pages (identity map and TSS)
+ *   0xfeff_c000  KVM's own pages (identity map and TSS)
  *   4 GiB        the rest of RAM
  *   upper half   64-bit MMIO window (from the CPU's physical address bits)
+ *
+ * Where firmware of a distribution boots the machine it looks as such firmware expects: RAM up to
+ * 2 GiB, and from there to the IOAPIC, and from the end of RAM to the end of the address space,
+ * windows in which the firmware places ECAM and BARs as it likes; its own ROM ends at 4 GiB.
  */
 #ifndef VMM_LAYOUT_H
 #define VMM_LAYOUT_H
@@ -35,8 +39,20 @@ typedef uint64_t iova_t; /* address that a device uses for DMA; equals the gpa w
 #define SLOT_POWER_START 0xfed50000ULL
 #define SLOT_POWER_STRIDE 0x20U
 #define LAPIC_START 0xfee00000ULL
-#define KVM_IDENTITY_MAP_START 0xfffbc000ULL
-#define KVM_TSS_START 0xfffbd000ULL
+/* Below the 16 MiB that firmware may have, where QEMU has them: SeaBIOS and OVMF leave them alone. */
+#define KVM_IDENTITY_MAP_START 0xfeffc000ULL
+#define KVM_TSS_START 0xfeffd000ULL
+#define KVM_PAGES_SIZE 0x4000ULL
+
+/* With firmware. SeaBIOS 1.16 and OVMF 2022.11 place ECAM at 0xb0000000, other releases of OVMF at
+ * 0xe0000000; OVMF wants all RAM below it. */
+#define FIRMWARE_RAM_LOW_MAX 0x80000000ULL
+#define FIRMWARE_MMIO32_START FIRMWARE_RAM_LOW_MAX
+#define FIRMWARE_MMIO32_SIZE (IOAPIC_START - FIRMWARE_MMIO32_START)
+#define FIRMWARE_MMIO64_ALIGN 0x40000000ULL
+#define ROM_END 0x100000000ULL /* of the firmware's ROM; the last ROM_LOW_SIZE also below 1 MiB */
+#define ROM_LOW_SIZE 0x20000ULL
+#define OPTION_ROM_START 0xc0000ULL
 
 /* MMIO above RAM: the upper half of the guest's physical address space, capped so that a guest
  * with four-level page tables still reaches it (64 TiB is what Linux maps there). */
@@ -64,6 +80,8 @@ typedef uint64_t iova_t; /* address that a device uses for DMA; equals the gpa w
 #define PORT_I8042_COMMAND 0x64
 #define PORT_DEBUG_EXIT 0xf4
 #define PORT_COM1 0x3f8
+#define PORT_FW_CFG 0x510
+#define PORT_FW_CFG_DMA 0x514
 #define PORT_PM_BASE 0x600
 #define PORT_PM1A_EVT 0x600
 #define PORT_PM1A_CNT 0x604
