@@ -41,6 +41,8 @@ static void emit_host_windows(struct aml *aml, const struct acpi_machine *machin
 		aml_window_io(aml, machine->io.start, machine->io.size);
 	if (machine->mmio32.size)
 		aml_window_memory32(aml, machine->mmio32.start, machine->mmio32.size);
+	if (machine->mmio32_more.size)
+		aml_window_memory32(aml, machine->mmio32_more.start, machine->mmio32_more.size);
 	if (machine->mmio64.size)
 		aml_window_memory64(aml, machine->mmio64.start, machine->mmio64.size);
 	aml_end(aml);

@@ -21,7 +21,30 @@ struct image {
 	uint64_t gpa;
 	unsigned int tables;
 	uint64_t table[XSDT_ENTRIES_MAX]; /* gpa of each, for the XSDT */
+	struct acpi_links *links;         /* NULL: the tables stay where they are */
 };
+
+_Static_assert(ACPI_LINK_POINTERS_MAX == 3 + XSDT_ENTRIES_MAX, "every pointer has a link");
+
+static void note_pointer(struct image *image, size_t off, uint8_t size)
+{
+	if (image->links)
+		image->links->pointer[image->links->pointers++] =
+			(struct acpi_link_pointer){(uint32_t)off, size};
+}
+
+/* The table from `start` to here has pointers, so its checksum, which it loses, comes later. */
+static void note_checksum(struct image *image, size_t start)
+{
+	struct acpi_links *links = image->links;
+
+	if (!links || image->out.error)
+		return;
+	image->out.buffer[start + offsetof(struct acpi_header, checksum)] = 0;
+	links->sum[links->sums++] = (struct acpi_link_sum){
+		.start = (uint32_t)start, .len = (uint32_t)(image->out.used - start),
+		.off = (uint32_t)(start + offsetof(struct acpi_header, checksum))};
+}
 
 /* Pads to a multiple of `to`, at most FACS_ALIGN. Returns the offset. */
 static size_t align(struct image *image, size_t to)
@@ -122,6 +145,10 @@ static void add_fadt(struct image *image, const struct acpi_machine *machine, ui
 	set_fixed_hardware(&fadt, machine);
 	acpi_append(&image->out, &fadt, sizeof(fadt));
 	list_table(image, finish_table(image, start));
+	note_pointer(image, start + offsetof(struct acpi_fadt, firmware_ctrl), 4);
+	note_pointer(image, start + offsetof(struct acpi_fadt, dsdt), 4);
+	note_pointer(image, start + offsetof(struct acpi_fadt, x_dsdt), 8);
+	note_checksum(image, start);
 }
 
 static void add_cpus(struct image *image, const struct acpi_machine *machine)
@@ -214,12 +241,18 @@ static uint64_t add_xsdt(struct image *image)
 	struct acpi_xsdt xsdt = {
 		.header = acpi_header("XSDT", XSDT_REVISION, ACPI_TABLE_ID_MACHINE)};
 	size_t start = align(image, TABLE_ALIGN);
+	uint64_t gpa;
 
-	for (unsigned int i = 0; i < image->tables; i++)
+	for (unsigned int i = 0; i < image->tables; i++) {
 		xsdt.entry[i] = image->table[i];
+		note_pointer(image, start + offsetof(struct acpi_xsdt, entry) +
+			     i * sizeof(xsdt.entry[0]), sizeof(xsdt.entry[0]));
+	}
 	acpi_append(&image->out, &xsdt,
 		    sizeof(xsdt.header) + image->tables * sizeof(xsdt.entry[0]));
-	return finish_table(image, start);
+	gpa = finish_table(image, start);
+	note_checksum(image, start);
+	return gpa;
 }
 
 /* The RSDP, whose place at the start was kept. */
@@ -238,10 +271,12 @@ static void set_rsdp(struct image *image, uint64_t xsdt)
 	memcpy(image->out.buffer, &rsdp, sizeof(rsdp));
 }
 
-long acpi_build(const struct acpi_machine *machine, uint8_t *buffer, size_t size, uint64_t gpa)
+static long build(const struct acpi_machine *machine, uint8_t *buffer, size_t size, uint64_t gpa,
+		  struct acpi_links *links)
 {
 	static const struct acpi_rsdp place;
-	struct image image = {.out = {.buffer = buffer, .size = size}, .gpa = gpa};
+	struct image image = {
+		.out = {.buffer = buffer, .size = size}, .gpa = gpa, .links = links};
 	uint32_t facs, dsdt;
 	uint64_t xsdt;
 
@@ -264,4 +299,16 @@ long acpi_build(const struct acpi_machine *machine, uint8_t *buffer, size_t size
 		return image.out.error;
 	set_rsdp(&image, xsdt);
 	return (long)image.out.used;
+}
+
+long acpi_build(const struct acpi_machine *machine, uint8_t *buffer, size_t size, uint64_t gpa)
+{
+	return build(machine, buffer, size, gpa, NULL);
+}
+
+long acpi_build_linked(const struct acpi_machine *machine, uint8_t *buffer, size_t size,
+		       struct acpi_links *ret_links)
+{
+	*ret_links = (struct acpi_links){0};
+	return build(machine, buffer, size, 0, ret_links);
 }

@@ -41,6 +41,7 @@ struct acpi_machine {
 	const uint32_t *apic_ids;  /* of `cpus` local APICs */
 
 	struct acpi_window mmio32, mmio64, io, ecam;
+	struct acpi_window mmio32_more; /* where ECAM divides the window below 4 GiB */
 	uint32_t ioapic, lapic;    /* gpa */
 	uint16_t pm1a_evt, pm1a_cnt, pm_tmr, gpe0, reset_port; /* I/O ports */
 	uint8_t gpe0_size, reset_value, sci;
@@ -83,6 +84,41 @@ struct acpi_waking {
 
 /* `facs` is a copy of the guest's FACS, of which nothing is believed but the vectors. */
 struct acpi_waking acpi_waking_vector(const uint8_t facs[ACPI_FACS_SIZE]);
+
+/*
+ * The same for whoever moves the tables: built for address 0, so that the pointers are offsets into
+ * `buffer`. The links say where they are, and which sums come after; those checksums are 0. The
+ * RSDP, which comes first, is not in the links.
+ */
+#define ACPI_LINK_POINTERS_MAX (3 + 4 + ACPI_SLOT_MAX) /* of the FADT; of the XSDT */
+#define ACPI_LINK_SUMS_MAX 2
+struct acpi_links {
+	unsigned int pointers, sums;
+	struct acpi_link_pointer {
+		uint32_t off;
+		uint8_t size; /* bytes, 4 or 8 */
+	} pointer[ACPI_LINK_POINTERS_MAX];
+	struct acpi_link_sum {
+		uint32_t off, start, len; /* the checksum's place; what is summed up */
+	} sum[ACPI_LINK_SUMS_MAX];
+};
+long acpi_build_linked(const struct acpi_machine *machine, uint8_t *buffer, size_t size,
+		       struct acpi_links *ret_links);
+
+/*
+ * What firmware does with tables that it places itself: the script of QEMU's ACPI table loader, for
+ * `tables` that acpi_build_linked() wrote. Takes the RSDP from their start into `ret_rsdp`. Returns
+ * the bytes of the script, or -ENOSPC.
+ */
+#define ACPI_FILE_TABLES "etc/acpi/tables"
+#define ACPI_FILE_RSDP "etc/acpi/rsdp"
+#define ACPI_FILE_LOADER "etc/table-loader"
+#define ACPI_RSDP_SIZE 36
+#define ACPI_LOADER_ENTRY_SIZE 128
+#define ACPI_LOADER_SIZE_MAX                                                     \
+	((ACPI_LINK_POINTERS_MAX + ACPI_LINK_SUMS_MAX + 5) * ACPI_LOADER_ENTRY_SIZE)
+long acpi_build_loader(const struct acpi_links *links, uint8_t *tables,
+		       uint8_t ret_rsdp[ACPI_RSDP_SIZE], uint8_t *script, size_t size);
 
 /* Single tables, for tests and for acpi_build(): same returns. */
 long acpi_build_dsdt(const struct acpi_machine *machine, uint8_t *buffer, size_t size);
