@@ -236,11 +236,18 @@ struct pci_host_config {
 	struct bus *mmio, *port;
 	struct irq_chip *irq;
 	struct range mmio64; /* 64-bit window; the 32-bit and I/O windows are in vmm/layout.h */
+	/* The guest's firmware gives addresses, to ECAM as well, which is off until then, and
+	 * pci_host_assign() is not called. */
+	bool firmware;
 };
 
 /* Claims ECAM, CF8/CFC and the windows on the buses. NULL: out of memory or a range is taken. */
 struct pci_host *pci_host_create(const struct pci_host_config *config);
 void pci_host_destroy(struct pci_host *host);
+
+/* Where ECAM is now; empty: nowhere. Any thread. One that the 32-bit window does not hold is off. */
+struct range pci_host_ecam(struct pci_host *host);
+void pci_host_set_ecam(struct pci_host *host, struct range ecam);
 
 /*
  * Puts a device at `devfn` on bus 0 (`parent` NULL) or behind the root port `parent`, and takes its
@@ -277,7 +284,8 @@ struct pci_need {
 void pci_dev_add_needs(const struct pci_dev *dev, struct pci_need needs[PCI_WINDOWS]);
 
 /* Fits `need` in what the last pci_host_assign() gave to `bridge` (a guest that makes its windows
- * larger may have room for more)? `*ret_room` is how much that is. Any thread. */
+ * larger may have room for more), or with firmware in the window as it is? `*ret_room` is how much
+ * that is. Any thread. */
 bool pci_bridge_fits(struct pci_dev *bridge, enum pci_window kind, const struct pci_need *need,
 		     uint64_t *ret_room);
 

@@ -29,16 +29,17 @@
 
 struct pci_host {
 	struct irq_chip *irq;
-	struct range mmio64;
+	struct range mmio32, mmio64; /* what of the CPUs' address space comes here */
+	bool firmware;
 	_Atomic uint32_t address;    /* register 0xcf8 */
 	/* Protects the rest, and of every device bar[].{address,mapped}, forward, given, users. */
 	pthread_mutex_t decode_lock;
+	struct range ecam;           /* inside mmio32; empty: off */
 	pthread_cond_t unused;       /* a device has no user any more */
 	struct pci_dev *places[PCI_PLACES]; /* NULL: free */
 	unsigned int end;            /* all from here on are free */
 };
 
-static const struct range mmio32 = {MMIO32_START, MMIO32_SIZE};
 static const struct range io_ports = {PCI_IO_START, PCI_IO_SIZE};
 
 void pci_host_decode_lock(struct pci_host *host)
@@ -59,6 +60,33 @@ struct irq_chip *pci_host_irq(const struct pci_host *host)
 struct range pci_host_mmio64(const struct pci_host *host)
 {
 	return host->mmio64;
+}
+
+bool pci_host_has_firmware(const struct pci_host *host)
+{
+	return host->firmware;
+}
+
+struct range pci_host_ecam(struct pci_host *host)
+{
+	struct range ecam;
+
+	pci_host_decode_lock(host);
+	ecam = host->ecam;
+	pci_host_decode_unlock(host);
+	return ecam;
+}
+
+void pci_host_set_ecam(struct pci_host *host, struct range ecam)
+{
+	if (ecam.size && !range_contains(host->mmio32, ecam.start, ecam.size)) {
+		log_guest("pci: ECAM at 0x%llx would not be reached, switching it off",
+			  (unsigned long long)ecam.start);
+		ecam.size = 0;
+	}
+	pci_host_decode_lock(host);
+	host->ecam = ecam;
+	pci_host_decode_unlock(host);
 }
 
 /* --- look-up --- */
@@ -203,10 +231,25 @@ static void cfg_access(struct pci_host *host, uint16_t bdf, uint16_t off,
 		access->value = pci_host_cfg_read(host, bdf, off, access->len);
 }
 
-static void ecam_access(void *opaque, struct bus_access *access)
+static void ecam_access(struct pci_host *host, uint64_t off, struct bus_access *access)
 {
-	cfg_access(opaque, (uint16_t)(access->off >> ECAM_BDF_SHIFT),
-		   (uint16_t)(access->off % PCI_CFG_LEN), access);
+	uint64_t value = 0;
+
+	/* PCIe 5.0, 7.2.2: a root complex need not take a request for more than a dword, but it
+	 * may; it comes as several. */
+	for (unsigned int done = 0; done < access->len; done += DWORD_LEN) {
+		struct bus_access part = {
+			.len = access->len < DWORD_LEN ? access->len : DWORD_LEN,
+			.is_write = access->is_write,
+			.value = access->value >> 8 * done,
+		};
+
+		cfg_access(host, (uint16_t)((off + done) >> ECAM_BDF_SHIFT),
+			   (uint16_t)((off + done) % PCI_CFG_LEN), &part);
+		value |= (part.value & ones(part.len)) << 8 * done;
+	}
+	if (!access->is_write)
+		access->value = value;
 }
 
 static void address_access(void *opaque, struct bus_access *access)
@@ -239,7 +282,8 @@ bool pci_host_reaches(const struct pci_dev *dev, bool io, struct range range)
 	bool reached;
 
 	reached = io ? range_contains(io_ports, start, size)
-		     : range_contains(mmio32, start, size) ||
+		     : (range_contains(host->mmio32, start, size) &&
+			!range_meets(pci_host_ecam(host), range)) ||
 			       range_contains(host->mmio64, start, size);
 	if (!reached || !bridge)
 		return reached;
@@ -300,7 +344,14 @@ static void window_access(struct pci_host *host, bool io, uint64_t addr,
 
 static void mmio32_access(void *opaque, struct bus_access *access)
 {
-	window_access(opaque, false, mmio32.start + access->off, access);
+	struct pci_host *host = opaque;
+	uint64_t addr = host->mmio32.start + access->off;
+	struct range ecam = pci_host_ecam(host);
+
+	if (range_contains(ecam, addr, access->len))
+		ecam_access(host, addr - ecam.start, access);
+	else
+		window_access(host, false, addr, access);
 }
 
 static void mmio64_access(void *opaque, struct bus_access *access)
@@ -350,7 +401,6 @@ void pci_host_update_below(struct pci_dev *bridge)
 
 static int claim_ranges(struct pci_host *host, struct bus *mmio, struct bus *port)
 {
-	static const struct bus_ops ecam_ops = {1 | 2 | 4, ecam_access};
 	static const struct bus_ops address_ops = {4, address_access};
 	static const struct bus_ops data_ops = {1 | 2 | 4, data_access};
 	static const struct bus_ops io_ops = {1 | 2 | 4, io_access};
@@ -361,11 +411,10 @@ static int claim_ranges(struct pci_host *host, struct bus *mmio, struct bus *por
 		struct range range;
 		const struct bus_ops *ops;
 	} claims[] = {
-		{mmio, {ECAM_START, ECAM_SIZE}, &ecam_ops},
 		{port, {PORT_PCI_ADDRESS, DWORD_LEN}, &address_ops},
 		{port, {PORT_PCI_DATA, DWORD_LEN}, &data_ops},
 		{port, io_ports, &io_ops},
-		{mmio, mmio32, &mmio32_ops},
+		{mmio, host->mmio32, &mmio32_ops},
 		{mmio, host->mmio64, &mmio64_ops},
 	};
 
@@ -388,6 +437,13 @@ struct pci_host *pci_host_create(const struct pci_host_config *config)
 		return NULL;
 	host->irq = config->irq;
 	host->mmio64 = config->mmio64;
+	host->firmware = config->firmware;
+	if (config->firmware) {
+		host->mmio32 = (struct range){FIRMWARE_MMIO32_START, FIRMWARE_MMIO32_SIZE};
+	} else {
+		host->mmio32 = (struct range){MMIO32_START, IOAPIC_START - MMIO32_START};
+		host->ecam = (struct range){ECAM_START, ECAM_SIZE};
+	}
 	pthread_mutex_init(&host->decode_lock, NULL);
 	pthread_cond_init(&host->unused, NULL);
 	if (claim_ranges(host, config->mmio, config->port)) {

@@ -75,6 +75,7 @@ uint16_t pci_host_bdf(struct pci_dev *dev);
 struct pci_dev *pci_host_next(struct pci_host *host, unsigned int *place);
 void pci_host_put(struct pci_dev *dev);
 struct range pci_host_mmio64(const struct pci_host *host);
+bool pci_host_has_firmware(const struct pci_host *host);
 struct irq_chip *pci_host_irq(const struct pci_host *host);
 
 /* Lock: none may be held. */

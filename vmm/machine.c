@@ -88,7 +88,7 @@ static int create_devices(struct machine *m)
 	m->pci = pci_host_create(&pci);
 	if (!m->pm || !m->serial || !m->rtc || !m->pci)
 		return -ENOMEM;
-	m->q35 = q35_create(m->pci);
+	m->q35 = q35_create(m->pci, false);
 	m->pvpanic = pvpanic_create(m->pci);
 	if (!m->q35 || !m->pvpanic || i8042_create(m->port, machine_on_request, m))
 		return -ENOMEM;

@@ -53,7 +53,7 @@ int main(void)
 	struct q35 *q35;
 
 	fake_pci_start(&pci);
-	q35 = q35_create(pci.host);
+	q35 = q35_create(pci.host, false);
 	port = fake_pci_add_port(&pci, PCI_DEVFN(1, 0));
 	init_gpu(&gpu);
 	if (!q35 || init_audio(&audio) ||

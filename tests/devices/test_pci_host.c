@@ -36,7 +36,7 @@ static int setup(void **state)
 	struct fake_pci *pci = &fixture.pci;
 
 	fake_pci_start(pci);
-	fixture.q35 = q35_create(pci->host);
+	fixture.q35 = q35_create(pci->host, false);
 	fixture.port = fake_pci_add_port(pci, PORT_BDF);
 	fake_pci_dev_init(&fixture.fake);
 	pci_dev_set_bar(&fixture.fake.dev, 0, 0x1000, 0);
