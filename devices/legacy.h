@@ -36,6 +36,9 @@ struct rtc *rtc_create(struct bus *port, struct irq_chip *irq, struct acpi_pm *p
 void rtc_destroy(struct rtc *rtc);
 void rtc_reset(struct rtc *rtc);
 int rtc_timer_fd(const struct rtc *rtc);
+/* Sets a byte of the memory, at `index` 0x0e to 0x7f: what firmware left there, or finds. Locks:
+ * takes its own. Any thread. */
+void rtc_set_memory(struct rtc *rtc, uint8_t index, uint8_t value);
 void rtc_timer(struct rtc *rtc);
 
 /* Ports 0x60/0x64: no keyboard, but command 0xfe resets the machine. 0 or negative errno. There is

@@ -245,7 +245,8 @@ struct pci_host_config {
 struct pci_host *pci_host_create(const struct pci_host_config *config);
 void pci_host_destroy(struct pci_host *host);
 
-/* Where ECAM is now; empty: nowhere. Any thread. One that the 32-bit window does not hold is off. */
+/* Where ECAM is now; empty: nowhere. One that the 32-bit window does not hold is off. Any
+ * thread. */
 struct range pci_host_ecam(struct pci_host *host);
 void pci_host_set_ecam(struct pci_host *host, struct range ecam);
 

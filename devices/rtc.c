@@ -1,3 +1,4 @@
+#include <assert.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/timerfd.h>
@@ -91,6 +92,14 @@ void rtc_timer(struct rtc *rtc)
 		rtc->armed_ns = 0;
 	rtc_clock_advance(&rtc->clock, host_ns());
 	update_locked(rtc);
+	pthread_mutex_unlock(&rtc->lock);
+}
+
+void rtc_set_memory(struct rtc *rtc, uint8_t index, uint8_t value)
+{
+	assert(index >= RTC_NVRAM && index < RTC_SIZE);
+	pthread_mutex_lock(&rtc->lock);
+	rtc_clock_write(&rtc->clock, index, value, host_ns());
 	pthread_mutex_unlock(&rtc->lock);
 }
 

@@ -39,13 +39,23 @@ static void on_line(void *opaque, int fd)
 	virtio_pci_service_line(opaque);
 }
 
+static uint8_t place(unsigned int slot, unsigned int index)
+{
+	return PCI_DEVFN(slot + index / FUNCTIONS, index % FUNCTIONS);
+}
+
+uint8_t virtio_devices_disk_devfn(unsigned int index)
+{
+	return place(VIRTIO_BLOCK_SLOT, index);
+}
+
 /* Number `index` of `count` devices of a type whose first place is device `slot`. */
 static int plug(struct virtio_devices *devices, struct virtio_dev *dev,
 		const struct virtio_machine *machine, unsigned int slot, unsigned int index,
 		unsigned int count)
 {
 	struct virtio_pci **transport = &devices->transport[devices->transports];
-	uint8_t devfn = PCI_DEVFN(slot + index / FUNCTIONS, index % FUNCTIONS);
+	uint8_t devfn = place(slot, index);
 	bool first_of_many = index % FUNCTIONS == 0 && index + 1 < count;
 	int error = virtio_pci_create(dev, machine, devfn, first_of_many, transport);
 

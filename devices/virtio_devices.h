@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "devices/block_image.h"
 #include "devices/net_config.h"
@@ -33,6 +34,9 @@ struct virtio_devices_config {
 int virtio_devices_create(const struct virtio_devices_config *config,
 			  const struct virtio_machine *machine, struct loop *loop,
 			  struct virtio_devices **ret_devices, char *ret_why, size_t why_size);
+
+/* Where disk number `index` is on bus 0. */
+uint8_t virtio_devices_disk_devfn(unsigned int index);
 
 /* As after creation: nothing is in flight when it returns. No vCPU may run. */
 void virtio_devices_reset(struct virtio_devices *devices);

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "vmm/base/bits.h"
 #include "vmm/base/le.h"
@@ -44,7 +45,7 @@ unsigned int boot_memory_map(uint64_t ram_size, struct boot_map_entry map[BOOT_E
 	return count;
 }
 
-/* --- boot_open() --- */
+/* --- what it is --- */
 
 static int read_head(const struct boot *boot, uint8_t ret_head[BOOT_HEAD_SIZE],
 		     struct boot_why why)
@@ -62,6 +63,44 @@ static const struct boot_format *find_format(const uint8_t head[BOOT_HEAD_SIZE])
 			return formats[i];
 	return NULL;
 }
+
+#define SECTOR 512U
+
+static bool is_efi_application(const uint8_t head[BOOT_HEAD_SIZE])
+{
+	return head[0] == 'M' && head[1] == 'Z';
+}
+
+/* UEFI 2.10, 5.2.1 Legacy Master Boot Record (MBR): Signature. A disk with GPT has it, too. */
+static bool is_boot_sector(const uint8_t head[BOOT_HEAD_SIZE])
+{
+	return head[SECTOR - 2] == 0x55 && head[SECTOR - 1] == 0xaa;
+}
+
+enum boot_kind boot_kind_of(const char *path)
+{
+	char text[256];
+	struct boot_why why = {text, sizeof(text)};
+	struct boot boot = {.initrd = {.fd = -1}};
+	uint8_t head[BOOT_HEAD_SIZE];
+	struct stat status;
+	int error;
+
+	if (!stat(path, &status) && S_ISBLK(status.st_mode))
+		return BOOT_KIND_DISK;
+	error = boot_file_open(&boot.kernel, "kernel", path, why);
+	if (error)
+		return BOOT_KIND_UNKNOWN;
+	error = read_head(&boot, head, why);
+	boot_file_close(&boot.kernel);
+	if (error)
+		return BOOT_KIND_UNKNOWN;
+	if (find_format(head) || is_efi_application(head))
+		return BOOT_KIND_KERNEL;
+	return is_boot_sector(head) ? BOOT_KIND_DISK : BOOT_KIND_UNKNOWN;
+}
+
+/* --- boot_open() --- */
 
 static int recognise(struct boot *boot, struct boot_why why)
 {

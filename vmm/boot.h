@@ -24,7 +24,12 @@ struct boot_config {
 };
 
 /* How the boot CPU starts. */
-enum boot_mode { BOOT_LONG_MODE, BOOT_PROTECTED_MODE, BOOT_REAL_MODE };
+enum boot_mode {
+	BOOT_LONG_MODE,
+	BOOT_PROTECTED_MODE,
+	BOOT_REAL_MODE,
+	BOOT_RESET_VECTOR, /* as after power-on, in the firmware's ROM; nothing below counts */
+};
 
 struct boot_entry {
 	enum boot_mode mode;
@@ -36,6 +41,14 @@ struct boot_entry {
 	uint64_t gdt;        /* gpa of the descriptor table: null, unused, code, data */
 	uint16_t gdt_limit;
 };
+
+/* What a file seems to be, by its first bytes. */
+enum boot_kind {
+	BOOT_KIND_UNKNOWN, /* or it cannot be read: boot_open() has a sentence for it */
+	BOOT_KIND_KERNEL,  /* of a format that boot_open() knows, or another EFI application */
+	BOOT_KIND_DISK,    /* a block device, or an image whose first sector can be booted */
+};
+enum boot_kind boot_kind_of(const char *path);
 
 /*
  * Opens and checks kernel and initrd against a machine with `ram_size` bytes of RAM. On failure

@@ -13,6 +13,8 @@
 
 #define READ_CHUNK (64 * MIB)
 #define MAGIC_MAX 8
+#define NO_MBR "a disk image (GPT) without the boot sector that protects it"
+#define CONVERT "qemu-img convert -O raw)"
 
 /*
  * What people hand over that is no kernel, by its first match. An image can carry several marks
@@ -25,11 +27,11 @@ static const struct {
 	const char *what; /* and what would work, where there is something */
 } foreign[] = {
 	{32769, 5, "CD001", "a CD image (ISO 9660)"},
-	{512, 8, {'E', 'F', 'I', ' ', 'P', 'A', 'R', 'T'}, "a disk image (GPT)"},
-	{4096, 8, {'E', 'F', 'I', ' ', 'P', 'A', 'R', 'T'}, "a disk image (GPT)"},
-	{0, 4, "QFI\xfb", "a disk image (qcow2)"},
-	{0, 4, "KDMV", "a disk image (VMDK)"},
-	{0, 8, {'v', 'h', 'd', 'x', 'f', 'i', 'l', 'e'}, "a disk image (VHDX)"},
+	{512, 8, {'E', 'F', 'I', ' ', 'P', 'A', 'R', 'T'}, NO_MBR},
+	{4096, 8, {'E', 'F', 'I', ' ', 'P', 'A', 'R', 'T'}, NO_MBR},
+	{0, 4, "QFI\xfb", "a disk image (qcow2; " CONVERT},
+	{0, 4, "KDMV", "a disk image (VMDK; " CONVERT},
+	{0, 8, {'v', 'h', 'd', 'x', 'f', 'i', 'l', 'e'}, "a disk image (VHDX; " CONVERT},
 	{56, 4, "ARM\x64", "a Linux kernel for arm64"},
 	{0, 2, "\x1f\x8b", "a file compressed with gzip (unpack it first)"},
 	{0, 4, "\x28\xb5\x2f\xfd", "a file compressed with zstd (unpack it first)"},
@@ -40,7 +42,6 @@ static const struct {
 	{0, 2, "MZ", "an EFI application without a Linux kernel in it"},
 	{1080, 2, "\x53\xef", "a file system image (ext2, ext3 or ext4)"},
 	{0, 4, "hsqs", "a file system image (squashfs)"},
-	{510, 2, "\x55\xaa", "a disk image (MBR)"},
 };
 
 int boot_refuse(const struct boot_file *file, struct boot_why why, int error, const char *fmt, ...)
@@ -189,7 +190,6 @@ int boot_file_refuse_foreign(const struct boot_file *file, struct boot_why why)
 		if (!memcmp(magic, foreign[i].magic, foreign[i].len))
 			what = foreign[i].what;
 	}
-	return boot_refuse(file, why, -EINVAL, "it seems to be %s; " BOOT_SUPPORTED
-			   " (booting disk images by firmware is not in this version)",
+	return boot_refuse(file, why, -EINVAL, "it seems to be %s; " BOOT_SUPPORTED,
 			   what ? what : "no kernel image");
 }

@@ -78,7 +78,9 @@ int boot_file_load(const struct boot_file *file, struct mem *mem, gpa_t gpa, uin
 int boot_file_refuse_foreign(const struct boot_file *file, struct boot_why why);
 
 /* What a refusal ends with. */
-#define BOOT_SUPPORTED "supported are a Linux bzImage, a PVH ELF kernel and a unified kernel image"
+#define BOOT_SUPPORTED                                                                            \
+	"supported are a Linux bzImage, a PVH ELF kernel, a unified kernel image and a raw disk " \
+	"image with a boot sector"
 
 /* --- formats --- */
 

@@ -4,12 +4,12 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "acpi/tables.h"
 #include "devices/acpi_pm.h"
 #include "devices/watchdog.h"
 #include "vfio/vfio.h"
 #include "vmm/base/bits.h"
 #include "vmm/boot.h"
+#include "vmm/firmware_describe.h"
 #include "vmm/layout.h"
 #include "vmm/mem.h"
 #include "vmm/slots.h"
@@ -40,13 +40,10 @@ static unsigned int describe_slots(const struct firmware_config *config,
 	return i;
 }
 
-static long write_acpi(const struct firmware_config *config, uint8_t *tables)
+static struct acpi_machine plain_machine(const struct firmware_config *config)
 {
-	uint32_t apic_ids[VCPU_MAX];
-	struct acpi_slot slots[ACPI_SLOT_MAX];
-	struct acpi_machine machine = {
+	return (struct acpi_machine){
 		.cpus = config->cpus,
-		.apic_ids = apic_ids,
 		.mmio32 = {MMIO32_START, MMIO32_SIZE},
 		.mmio64 = {config->mmio64.start, config->mmio64.size},
 		.io = {PCI_IO_START, PCI_IO_SIZE},
@@ -71,40 +68,50 @@ static long write_acpi(const struct firmware_config *config, uint8_t *tables)
 		.pm_size = PORT_PM_SIZE,
 		.watchdog = {config->watchdog ? PORT_WATCHDOG : 0, WATCHDOG_PERIOD_MS,
 			     WATCHDOG_COUNT_MAX},
-		.slot = slots,
 	};
+}
 
+void firmware_describe(const struct firmware_config *config,
+		       struct firmware_description *ret_description)
+{
+	struct acpi_machine *machine = &ret_description->machine;
+	struct mem_block low;
+
+	*machine = plain_machine(config);
+	machine->apic_ids = ret_description->apic_ids;
+	machine->slot = ret_description->slot;
 	for (unsigned int i = 0; i < config->cpus; i++)
-		apic_ids[i] = i;
-	for (unsigned int dev = 0; dev < ARRAY_SIZE(machine.prt); dev++)
+		ret_description->apic_ids[i] = i;
+	for (unsigned int dev = 0; dev < ARRAY_SIZE(machine->prt); dev++)
 		for (unsigned int pin = 0; pin < PINS; pin++)
-			machine.prt[dev][pin] = layout_pci_gsi(dev, pin + 1);
-	machine.slots = describe_slots(config, slots);
-	return acpi_build(&machine, tables, ACPI_TABLES_SIZE, ACPI_TABLES_START);
+			machine->prt[dev][pin] = layout_pci_gsi(dev, pin + 1);
+	machine->slots = describe_slots(config, ret_description->slot);
+	ret_description->smbios = (struct smbios_machine){
+		.version = MINIVMM_VERSION, .cpus = config->cpus,
+		.memory_size = mem_size(config->mem)};
+	if (mem_block_get(config->mem, 0, &low))
+		ret_description->smbios.memory_low = low.size;
 }
 
 int firmware_write(const struct firmware_config *config, char *ret_why, size_t why_size)
 {
-	struct smbios_machine smbios = {
-		.version = MINIVMM_VERSION, .cpus = config->cpus,
-		.memory_size = mem_size(config->mem),
-		.memory_low = mem_size(config->mem) < RAM_LOW_MAX ? mem_size(config->mem)
-								  : RAM_LOW_MAX};
+	struct firmware_description description;
 	uint8_t *bios = mem_hva(config->mem, BIOS_AREA_START, BIOS_AREA_END - BIOS_AREA_START);
 	uint8_t *acpi_tables = bios + (ACPI_TABLES_START - BIOS_AREA_START);
 	uint8_t *smbios_tables = bios + (SMBIOS_START - BIOS_AREA_START);
 	long size;
 
+	firmware_describe(config, &description);
 	/* The smallest machine has RAM there (RAM_MIN_SIZE). */
 	memset(bios, 0, BIOS_AREA_END - BIOS_AREA_START);
-	size = write_acpi(config, acpi_tables);
+	size = acpi_build(&description.machine, acpi_tables, ACPI_TABLES_SIZE, ACPI_TABLES_START);
 	if (size < 0) {
 		snprintf(ret_why, why_size, "no ACPI tables for these slots (room: %llu KiB): %s",
 			 (unsigned long long)(ACPI_TABLES_SIZE / KIB),
 			 strerror((int)-size));
 		return (int)size;
 	}
-	size = smbios_build(&smbios, smbios_tables, SMBIOS_SIZE, SMBIOS_START);
+	size = smbios_build(&description.smbios, smbios_tables, SMBIOS_SIZE, SMBIOS_START);
 	if (size < 0)
 		snprintf(ret_why, why_size, "the SMBIOS tables do not fit");
 	return size < 0 ? (int)size : 0;

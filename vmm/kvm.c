@@ -14,6 +14,7 @@
 /* AMD64 APM vol. 3, Appendix E.4.7: physical address bits in EAX[7:0]. */
 #define CPUID_ADDRESS_SIZES 0x80000008U
 #define ADDRESS_BITS_DEFAULT 36U
+#define ADDRESS_BITS_MAX 52U
 
 int kvm_ioctl(int fd, unsigned long request, const void *argument)
 {
@@ -51,8 +52,8 @@ static int read_limits(struct kvm *kvm)
 	for (uint32_t i = 0; i < kvm->cpuid->nent; i++)
 		if (kvm->cpuid->entries[i].function == CPUID_ADDRESS_SIZES)
 			kvm->address_bits = kvm->cpuid->entries[i].eax & 0xff;
-	if (kvm->address_bits > MMIO64_MAX_ADDRESS_BITS)
-		kvm->address_bits = MMIO64_MAX_ADDRESS_BITS;
+	if (kvm->address_bits > ADDRESS_BITS_MAX)
+		kvm->address_bits = ADDRESS_BITS_MAX;
 	return 0;
 }
 

@@ -20,7 +20,7 @@ struct kvm {
 	int vfio_fd;                /* KVM's VFIO device, -1: not there */
 	size_t run_size;            /* bytes of the area shared with each vCPU */
 	unsigned int max_cpus;
-	unsigned int address_bits;  /* physical address bits of the guest's CPUs */
+	unsigned int address_bits;  /* physical address bits of the guest's CPUs, at most 52 */
 	struct kvm_cpuid2 *cpuid;   /* what this host can give a guest */
 };
 
@@ -57,6 +57,7 @@ struct mem_config {
 	uint64_t size;   /* bytes; a multiple of 4 KiB, and of the page */
 	uint64_t page;   /* bytes of a huge page, or 0: the host's usual ones */
 	bool prefault;   /* all of it is there when mem_create() returns */
+	uint64_t low_max; /* of it so much from address 0 on, the rest from RAM_HIGH_START */
 };
 
 /* Guest RAM: a memfd, split around the MMIO hole below 4 GiB. As kvm_open(). */

@@ -39,7 +39,7 @@ typedef uint64_t iova_t; /* address that a device uses for DMA; equals the gpa w
 #define SLOT_POWER_START 0xfed50000ULL
 #define SLOT_POWER_STRIDE 0x20U
 #define LAPIC_START 0xfee00000ULL
-/* Below the 16 MiB that firmware may have, where QEMU has them: SeaBIOS and OVMF leave them alone. */
+/* Below the 16 MiB that firmware may have, where QEMU has them: SeaBIOS, OVMF leave them alone. */
 #define KVM_IDENTITY_MAP_START 0xfeffc000ULL
 #define KVM_TSS_START 0xfeffd000ULL
 #define KVM_PAGES_SIZE 0x4000ULL

@@ -20,6 +20,8 @@
 #include "vmm/bus.h"
 #include "vmm/cpu_list.h"
 #include "vmm/events.h"
+#include "vmm/firmware_boot.h"
+#include "vmm/firmware_files.h"
 #include "vmm/irq.h"
 #include "vmm/layout.h"
 #include "vmm/loop.h"
@@ -32,34 +34,46 @@
 
 struct range machine_mmio64_window(const struct machine *machine)
 {
-	uint64_t half = 1ULL << (machine->kvm.address_bits - 1);
+	unsigned int bits = machine->kvm.address_bits;
+	uint64_t end = 1ULL << (bits < MMIO64_MAX_ADDRESS_BITS ? bits : MMIO64_MAX_ADDRESS_BITS);
+	uint64_t start = RAM_HIGH_START + machine->options->memory;
 
-	return (struct range){half, half};
+	if (!machine->firmware_files)
+		return (struct range){end / 2, end / 2};
+	start = align_up(start, FIRMWARE_MMIO64_ALIGN);
+	return (struct range){start, (1ULL << bits) - start};
+}
+
+/* RAM must leave as much free. */
+static int check_memory_size(const struct machine *m, char *why, size_t why_size)
+{
+	uint64_t half = 1ULL << (m->kvm.address_bits - 1);
+
+	if (m->options->memory <= half - RAM_HIGH_START)
+		return 0;
+	snprintf(why, why_size, "--memory %llu MiB: the host's CPU addresses %u bits, which leaves "
+		 "room for %llu MiB", (unsigned long long)(m->options->memory / MIB),
+		 m->kvm.address_bits, (unsigned long long)((half - RAM_HIGH_START) / MIB));
+	return -EINVAL;
 }
 
 static int create_core(struct machine *m, char *why, size_t why_size)
 {
 	const struct mem_config memory = {.size = m->options->memory,
 					  .page = m->options->memory_page,
-					  .prefault = m->options->prefault};
-	struct range window;
+					  .prefault = m->options->prefault,
+					  .low_max = m->firmware_files ? FIRMWARE_RAM_LOW_MAX
+								       : RAM_LOW_MAX};
 	int error = cpu_list_check(&m->options->pin, why, why_size);
 
 	if (!error)
 		error = kvm_open(&m->kvm, why, why_size);
 	if (!error && m->options->has_halt_poll)
 		error = kvm_set_halt_poll(&m->kvm, m->options->halt_poll_us, why, why_size);
-	if (error)
-		return error;
-	window = machine_mmio64_window(m);
-	if (RAM_HIGH_START + m->options->memory > window.start) {
-		snprintf(why, why_size, "--memory %llu MiB: the host's CPU addresses %u bits, "
-			 "which leaves room for %llu MiB",
-			 (unsigned long long)(m->options->memory / MIB), m->kvm.address_bits,
-			 (unsigned long long)((window.start - RAM_HIGH_START) / MIB));
-		return -EINVAL;
-	}
-	error = mem_create(&m->kvm, &memory, &m->mem, why, why_size);
+	if (!error)
+		error = check_memory_size(m, why, why_size);
+	if (!error)
+		error = mem_create(&m->kvm, &memory, &m->mem, why, why_size);
 	if (error)
 		return error;
 	m->irq = irq_chip_create(&m->kvm);
@@ -80,7 +94,7 @@ static int create_devices(struct machine *m)
 {
 	const struct pci_host_config pci = {
 		.mmio = m->mmio, .port = m->port, .irq = m->irq,
-		.mmio64 = machine_mmio64_window(m)};
+		.mmio64 = machine_mmio64_window(m), .firmware = m->firmware_files};
 
 	m->pm = acpi_pm_create(m->port, m->irq, machine_on_request, m);
 	m->serial = serial_create(m->port, m->irq, PORT_COM1, GSI_COM1, STDOUT_FILENO);
@@ -88,7 +102,7 @@ static int create_devices(struct machine *m)
 	m->pci = pci_host_create(&pci);
 	if (!m->pm || !m->serial || !m->rtc || !m->pci)
 		return -ENOMEM;
-	m->q35 = q35_create(m->pci, false);
+	m->q35 = q35_create(m->pci, m->firmware_files);
 	m->pvpanic = pvpanic_create(m->pci);
 	if (!m->q35 || !m->pvpanic || i8042_create(m->port, machine_on_request, m))
 		return -ENOMEM;
@@ -107,7 +121,7 @@ static int create_virtio(struct machine *m, char *why, size_t why_size)
 	const struct virtio_machine machine = {
 		.mem = m->mem, .irq = m->irq, .doorbells = m->doorbells, .pci = m->pci};
 	const struct virtio_devices_config config = {
-		.disk = m->options->disk, .disks = m->options->disks,
+		.disk = m->disk, .disks = m->disks,
 		.net = m->options->net, .nets = m->options->nets,
 		.vhost_user = m->options->vhost_user, .vhost_users = m->options->vhost_users,
 		.entropy = m->options->entropy};
@@ -141,10 +155,7 @@ static int create_cpus(struct machine *m, char *why, size_t why_size)
 
 static int build(struct machine *m, char *why, size_t why_size)
 {
-	const struct boot_config boot = {.kernel = m->options->kernel,
-					 .initrd = m->options->initrd,
-					 .append = m->options->append};
-	int error = boot_open(&boot, m->options->memory, &m->boot, why, why_size);
+	int error = machine_open_guest(m, why, why_size);
 
 	if (!error)
 		error = create_core(m, why, why_size);
@@ -156,6 +167,8 @@ static int build(struct machine *m, char *why, size_t why_size)
 		error = create_virtio(m, why, why_size);
 	if (!error)
 		error = create_slots(m, why, why_size);
+	if (!error)
+		error = machine_plug_firmware(m, why, why_size);
 	if (!error)
 		error = create_cpus(m, why, why_size);
 	if (!error)
@@ -224,6 +237,7 @@ void machine_destroy(struct machine *machine)
 	watchdog_destroy(machine->watchdog);
 	pvpanic_destroy(machine->pvpanic);
 	q35_destroy(machine->q35);
+	firmware_boot_destroy(machine->firmware_boot);
 	pci_host_destroy(machine->pci);
 	rtc_destroy(machine->rtc);
 	serial_destroy(machine->serial);
@@ -236,6 +250,7 @@ void machine_destroy(struct machine *machine)
 	bus_destroy(machine->port);
 	doorbells_destroy(machine->doorbells);
 	irq_chip_destroy(machine->irq);
+	firmware_files_close(machine->firmware_files);
 	mem_destroy(machine->mem);
 	kvm_close(&machine->kvm);
 	boot_close(machine->boot);

@@ -1,8 +1,8 @@
 /*
  * What the files of the machine share: its parts, and the calls between machine.c (built, run,
- * taken down), machine_requests.c (what the guest and people ask for), machine_reset.c (the state
- * in which a guest begins), machine_sleep.c (S3) and machine_api.c (the control socket). For these
- * five alone.
+ * taken down), machine_requests.c (what the guest and people ask for), machine_guest.c (what is
+ * booted), machine_reset.c (the state in which a guest begins), machine_sleep.c (S3) and
+ * machine_api.c (the control socket). For these six alone.
  */
 #ifndef VMM_MACHINE_INTERNAL_H
 #define VMM_MACHINE_INTERNAL_H
@@ -11,8 +11,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "devices/block_image.h"
 #include "devices/legacy.h"
 #include "vmm/base/range.h"
+#include "vmm/boot.h"
 #include "vmm/kvm.h"
 #include "vmm/machine.h"
 #include "vmm/terminal.h"
@@ -29,13 +31,17 @@ struct machine {
 	struct irq_chip *irq;
 	struct bus *port, *mmio;
 	struct loop *loop;
-	struct boot *boot;
+	struct boot *boot;       /* NULL: firmware boots a disk */
+	struct firmware_files *firmware_files; /* NULL: a kernel is booted directly */
+	struct firmware_boot *firmware_boot;   /* NULL: likewise */
 	struct acpi_pm *pm;
 	struct serial *serial;
 	struct rtc *rtc;
 	struct pci_host *pci;
 	struct q35 *q35;
 	struct doorbells *doorbells;
+	unsigned int disks;
+	struct disk_config disk[DISK_MAX + 1]; /* the guest's image first, if it is a disk's */
 	struct virtio_devices *virtio;
 	struct pvpanic *pvpanic;
 	struct watchdog *watchdog; /* NULL: no --watchdog */
@@ -55,7 +61,8 @@ struct machine {
 	uint64_t suspended_since; /* of clock_us() */
 };
 
-/* Where 64-bit BARs go: the upper half of what the host's CPU addresses. */
+/* Where 64-bit BARs go: the upper half of what the host's CPU addresses; with firmware all above
+ * RAM, as it is the firmware that puts them somewhere. */
 struct range machine_mmio64_window(const struct machine *machine);
 
 /* --- machine_requests.c; any thread, never blocks, but for what says otherwise --- */
@@ -81,6 +88,18 @@ void machine_take_panic(struct machine *machine);
 
 /* Puts all that main thread waits for into the loop. 0 or negative errno. */
 int machine_watch(struct machine *machine);
+
+/* --- machine_guest.c; main thread, no CPU runs --- */
+
+/* Finds out what is booted and how; opens kernel or firmware. Before anything else. A sentence. */
+int machine_open_guest(struct machine *machine, char *ret_why, size_t why_size);
+
+/* With firmware: its ROM and what it finds besides. After all devices. A sentence. */
+int machine_plug_firmware(struct machine *machine, char *ret_why, size_t why_size);
+
+/* Memory as the boot CPU finds it, and where it begins. Again after every reset. A sentence. */
+int machine_load(struct machine *machine, struct boot_entry *ret_entry, char *ret_why,
+		 size_t why_size);
 
 /* --- machine_reset.c; main thread, no CPU runs --- */
 

@@ -22,20 +22,9 @@
 
 int machine_load_guest(struct machine *m, char *why, size_t why_size)
 {
-	const struct firmware_config firmware = {
-		.mem = m->mem, .cpus = m->options->cpus, .mmio64 = machine_mmio64_window(m),
-		.slots = m->slots, .watchdog = m->watchdog};
 	struct boot_entry entry;
-	int error = pci_host_assign(m->pci);
+	int error = machine_load(m, &entry, why, why_size);
 
-	if (error) {
-		snprintf(why, why_size, "the devices' memory does not fit the guest's address "
-					"space");
-		return error;
-	}
-	error = firmware_write(&firmware, why, why_size);
-	if (!error)
-		error = boot_load(m->boot, m->mem, ACPI_TABLES_START, &entry, why, why_size);
 	return error ? error : vcpus_reset(m->vcpus, &entry);
 }
 

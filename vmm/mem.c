@@ -121,9 +121,9 @@ static int map_ram(struct mem *mem, uint64_t size, uint64_t page)
 	return 0;
 }
 
-static int add_blocks(struct mem *mem)
+static int add_blocks(struct mem *mem, uint64_t low_max)
 {
-	uint64_t low = mem->size < RAM_LOW_MAX ? mem->size : RAM_LOW_MAX;
+	uint64_t low = mem->size < low_max ? mem->size : low_max;
 	int error = add_block(mem, 0, low, 0);
 
 	if (!error && mem->size > low)
@@ -159,7 +159,7 @@ int mem_create(struct kvm *kvm, const struct mem_config *config, struct mem **re
 	if (!error && config->prefault)
 		error = prefault(mem->hva, mem->size, config->page ? config->page : PAGE);
 	if (!error)
-		error = add_blocks(mem);
+		error = add_blocks(mem, config->low_max);
 	if (error) {
 		explain(config, error, ret_why, why_size);
 		mem_destroy(mem);

@@ -17,10 +17,11 @@
 static const char help[] =
 	"Usage: minivmm [OPTION]... [GUEST]\n"
 	"       minivmm COMMAND ...\n"
-	"Run a Linux guest under KVM; a GPU passed to it can really be switched off (D3cold).\n"
+	"Run a guest under KVM; a GPU passed to it can really be switched off (D3cold).\n"
 	"\n"
-	"GUEST is a kernel, recognised by its content: a Linux bzImage, a PVH ELF image, or a\n"
+	"GUEST is recognised by its content. A kernel: a Linux bzImage, a PVH ELF image, or a\n"
 	"unified kernel image, which brings its initrd and command line (--append replaces that).\n"
+	"A raw disk image or disk, which becomes the first disk: booted by --firmware.\n"
 	"\n"
 	"  --gpu SLOT[,KEY=VALUE]... pass a PCI slot, all its functions, behind a root port of\n"
 	"                            its own; SLOT: 01:00.0, 0000:01:00.0 or vfio-user:PATH;\n"
@@ -189,7 +190,8 @@ int options_parse(int argc, char *const argv[], struct options *ret_options, cha
 		error = parse_options(argc, argv, false, ret_options, why);
 	if (!error)
 		error = check_slots(ret_options, why);
-	if (error || ret_options->print_config || ret_options->kernel)
+	if (error || ret_options->print_config || ret_options->kernel ||
+	    ret_options->firmware.kind != FIRMWARE_NONE)
 		return error;
 	snprintf(ret_why, why_size, "no guest: give a kernel image; "
 				    "try --help");

@@ -140,7 +140,7 @@ int vcpus_reset(struct vcpus *vcpus, const struct boot_entry *entry)
 
 	for (unsigned int id = 0; id < vcpus->count && !error; id++)
 		error = vcpu_state_restore(vcpus->vcpu[id].reset_state, vcpus->vcpu[id].fd,
-					   id ? NULL : entry);
+					   entry, id == 0);
 	return error;
 }
 

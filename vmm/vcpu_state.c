@@ -17,6 +17,7 @@
  */
 #define MSR_MTRR_DEF_TYPE 0x2ffU
 #define MTRR_ENABLED_WRITE_BACK 0x806U
+#define MTRR_DISABLED 0U /* with firmware: all memory is uncached until that enables them */
 #define MSR_TSC 0x10U /* time goes on over a reset, the same on all CPUs */
 
 /* Intel SDM vol. 3A, 2.5 Control Registers; 3.4.5 Segment Descriptors. */
@@ -127,8 +128,7 @@ static int save_msrs(struct vcpu_state *state, struct kvm *kvm, int vcpu_fd)
 	if (error)
 		return error;
 	/* Not one of the list; the last, so that it stands whatever came before. */
-	state->msrs->entries[state->msrs->nmsrs++] = (struct kvm_msr_entry){
-		.index = MSR_MTRR_DEF_TYPE, .data = MTRR_ENABLED_WRITE_BACK};
+	state->msrs->entries[state->msrs->nmsrs++].index = MSR_MTRR_DEF_TYPE;
 	return 0;
 }
 
@@ -218,16 +218,19 @@ static void restore_msrs(const struct kvm_msrs *saved, int vcpu_fd)
 	free(batch);
 }
 
-int vcpu_state_restore(const struct vcpu_state *state, int vcpu_fd,
-		       const struct boot_entry *entry)
+int vcpu_state_restore(const struct vcpu_state *state, int vcpu_fd, const struct boot_entry *entry,
+		       bool is_boot)
 {
+	bool has_firmware = !entry || entry->mode == BOOT_RESET_VECTOR;
 	struct vcpu_state copy = *state;
 	int error = 0;
 
-	if (entry && entry->mode == BOOT_REAL_MODE)
+	if (is_boot && !has_firmware && entry->mode == BOOT_REAL_MODE)
 		set_real_entry(&copy.sregs, &copy.regs, entry);
-	else if (entry)
+	else if (is_boot && !has_firmware)
 		set_flat_entry(&copy.sregs, &copy.regs, entry);
+	state->msrs->entries[state->msrs->nmsrs - 1].data =
+		has_firmware ? MTRR_DISABLED : MTRR_ENABLED_WRITE_BACK;
 	restore_msrs(state->msrs, vcpu_fd);
 	for (size_t i = 0; i < ARRAY_SIZE(blocks) && !error; i++)
 		error = kvm_ioctl(vcpu_fd, blocks[i].set, (uint8_t *)&copy + blocks[i].offset);

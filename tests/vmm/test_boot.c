@@ -77,12 +77,10 @@ static void test_boot_names_what_is_no_kernel(void **state)
 		const char *bytes, *says;
 	} cases[] = {
 		{64 * KIB, 32769, 5, "CD001", "a CD image"},
-		{64 * KIB, 512, 8, "EFI PART", "a disk image (GPT)"},
-		{64 * KIB, 510, 2, "\x55\xaa", "a disk image (MBR)"},
-		{512, 510, 2, "\x55\xaa", "a disk image (MBR)"},
-		{64 * KIB, 0, 4, "QFI\xfb", "a disk image (qcow2)"},
-		{64 * KIB, 0, 4, "KDMV", "a disk image (VMDK)"},
-		{64 * KIB, 0, 8, "vhdxfile", "a disk image (VHDX)"},
+		{64 * KIB, 512, 8, "EFI PART", "a disk image (GPT) without"},
+		{64 * KIB, 0, 4, "QFI\xfb", "a disk image (qcow2; qemu-img convert -O raw)"},
+		{64 * KIB, 0, 4, "KDMV", "a disk image (VMDK;"},
+		{64 * KIB, 0, 8, "vhdxfile", "a disk image (VHDX;"},
 		{64 * KIB, 1080, 2, "\x53\xef", "a file system image (ext2, ext3 or ext4)"},
 		{64, 0, 2, "\x1f\x8b", "compressed with gzip (unpack it first)"},
 		{64, 0, 4, "\x28\xb5\x2f\xfd", "compressed with zstd"},
@@ -105,10 +103,45 @@ static void test_boot_names_what_is_no_kernel(void **state)
 		fake_file_create(&file, bytes, cases[i].size);
 		assert_refused(&config, -EINVAL, cases[i].says);
 		assert_refused(&config, -EINVAL,
-			       "supported are a Linux bzImage, a PVH ELF kernel and a unified");
+			       "supported are a Linux bzImage, a PVH ELF kernel, a unified");
 		fake_file_destroy(&file);
 		free(bytes);
 	}
+}
+
+static void test_boot_kind_of_goes_by_content(void **state)
+{
+	static const struct {
+		size_t size, off, len;
+		const char *bytes;
+		enum boot_kind kind;
+	} cases[] = {
+		{64 * KIB, 510, 2, "\x55\xaa", BOOT_KIND_DISK},
+		{512, 510, 2, "\x55\xaa", BOOT_KIND_DISK},
+		{64 * KIB, 0, 2, "MZ", BOOT_KIND_KERNEL},
+		{511, 510, 1, "\x55", BOOT_KIND_UNKNOWN},
+		{64 * KIB, 512, 8, "EFI PART", BOOT_KIND_UNKNOWN},
+		{64 * KIB, 0, 4, "QFI\xfb", BOOT_KIND_UNKNOWN},
+	};
+	struct fake_kernel kernel;
+	struct fake_file image;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		uint8_t bytes[64 * KIB] = {0};
+
+		memcpy(bytes + cases[i].off, cases[i].bytes, cases[i].len);
+		fake_file_create(&image, bytes, cases[i].size);
+		assert_int_equal(boot_kind_of(image.path), cases[i].kind);
+		fake_file_destroy(&image);
+	}
+	/* A bzImage has the signature of a boot sector, too. */
+	fake_kernel_bzimage(&kernel);
+	fake_file_create(&image, kernel.bytes, kernel.size);
+	assert_int_equal(boot_kind_of(image.path), BOOT_KIND_KERNEL);
+	fake_file_destroy(&image);
+	assert_int_equal(boot_kind_of("/nonexistent/image"), BOOT_KIND_UNKNOWN);
+	assert_int_equal(boot_kind_of("/"), BOOT_KIND_UNKNOWN);
 }
 
 static void test_boot_refuses_what_is_no_file(void **state)
@@ -284,6 +317,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_boot_memory_map_follows_ram_size),
 		cmocka_unit_test(test_boot_names_what_is_no_kernel),
+		cmocka_unit_test(test_boot_kind_of_goes_by_content),
 		cmocka_unit_test(test_boot_refuses_what_is_no_file),
 		cmocka_unit_test(test_boot_places_initrd_high_and_aligned),
 		cmocka_unit_test(test_boot_loads_again_after_reset),
