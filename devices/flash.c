@@ -131,8 +131,8 @@ static void finish(struct flash *flash, uint8_t errors)
 	flash->expect = EXPECT_COMMAND;
 }
 
-/* Zeros stay zeros: only an erase makes ones. Intel 28F128J3A, 4.9 Byte/Word Program Commands: a one
- * where there is a zero is no error, what is verified is that the zeros came about. */
+/* Zeros stay zeros: only an erase makes ones. Intel 28F128J3A, 4.9 Byte/Word Program Commands: a
+ * one where there is a zero is no error, what is verified is that the zeros came about. */
 static void program(struct flash *flash, uint64_t off, const uint8_t *bytes, size_t len)
 {
 	uint8_t result[FLASH_BUFFER];
@@ -263,8 +263,8 @@ static void write_byte(struct flash *flash, uint64_t off, uint8_t value)
 
 /*
  * JEDEC JESD68.01, Common Flash Interface: Query Structure, with the Intel/Sharp extended command
- * set. A size is a power of two there: the number of blocks is the exact one. Times are the shortest
- * that can be said.
+ * set. A size is a power of two there: the number of blocks is the exact one. Times are the
+ * shortest that can be said.
  */
 static uint8_t cfi(const struct flash *flash, unsigned int off)
 {
@@ -275,7 +275,7 @@ static uint8_t cfi(const struct flash *flash, unsigned int off)
 		[0x13] = 0x01,         /* primary command set: Intel/Sharp extended */
 		[0x15] = 0x31,         /* where its own table is */
 		[0x1b] = 0x27, 0x36,   /* 2.7 V to 3.6 V */
-		[0x1f] = 1, 1, 1, 0,   /* log2 of typical us to program, for a buffer; ms to erase */
+		[0x1f] = 1, 1, 1, 0,   /* log2 of typical us: a byte, a buffer; of ms: an erase */
 		[0x23] = 1, 1, 1, 0,   /* and of how many times that at most */
 		[0x27] = (uint8_t)size_log2,
 		[0x28] = 0x00, 0x00,   /* 8 bits wide */

@@ -1,17 +1,17 @@
 /*
  * The firmware's flash memory that keeps its variables: a parallel NOR chip, 8 bits wide, with the
- * Intel command set, as UEFI's firmware for virtual machines drives it. It is programmed a byte at a
- * time (only from ones to zeros, as the cells of such memory are) and erased in blocks.
+ * Intel command set, as UEFI's firmware for virtual machines drives it. It is programmed a byte at
+ * a time (only from ones to zeros, as the cells of such memory are) and erased in blocks.
  *
  * While it shows its array the guest reads it, and executes from it, at the speed of memory: a
  * read-only window. A write leaves the window and is a command; until the array is shown again the
  * window is away, because what a read answers is then the status, the identity or the CFI tables.
  *
- * A byte is in the file before the guest can see that the chip has finished with it: then no kill of
- * this program takes it back. When the guest returns to the array after it has changed something,
- * the file is brought to the disk (fdatasync()): then no power cut of the host does. A change that
- * the file does not take is one that the chip failed to make: the status says so, as it would of a
- * worn-out cell.
+ * A byte is in the file before the guest can see that the chip has finished with it: then no kill
+ * of this program takes it back. When the guest returns to the array after it has changed
+ * something, the file is brought to the disk (fdatasync()): then no power cut of the host does. A
+ * change that the file does not take is one that the chip failed to make: the status says so, as it
+ * would of a worn-out cell.
  */
 #ifndef DEVICES_FLASH_H
 #define DEVICES_FLASH_H

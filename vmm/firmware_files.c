@@ -166,7 +166,7 @@ int firmware_files_map(struct firmware_files *files, struct mem *mem, struct bus
 	int error;
 
 	files->mem = mem;
-	/* Nobody claims it: writes are dropped, as by a chip whose write enable is not connected. */
+	/* Nobody claims it: writes are dropped, as by a chip whose write enable is tied off. */
 	files->window = mem_window_map(mem, code, files->code_size, files->code, true);
 	error = files->window < 0 ? files->window : 0;
 	if (!error && files->vars)

@@ -1,7 +1,7 @@
 /*
- * The firmware that a guest begins with, as files of the host: the code, and for UEFI the variables,
- * which are each virtual machine's own. Both end up directly below 4 GiB, the variables below the
- * code, as one flash chip or two have them on a board.
+ * The firmware that a guest begins with, as files of the host: the code, and for UEFI the
+ * variables, which are each virtual machine's own. Both end up directly below 4 GiB, the variables
+ * below the code, as one flash chip or two have them on a board.
  *
  * Both are read at the start: a package that is upgraded changes nothing under a guest that runs.
  * What the guest does to its variables goes to their file at once (devices/flash.h).
@@ -44,10 +44,10 @@ void firmware_option_format(const struct firmware_option *option, struct text *r
 /*
  * Reads the code; opens the variables, locked against other virtual machines and written through,
  * made from their template where there are none yet. UEFI has variables, and so has a FILE with
- * vars= or whose name has CODE and beside which is the same name with VARS, the template. `guest` is
- * the path of the guest's disk image, beside which the variables are if nothing else is said; NULL:
- * something else must be said. `option` is not of kind NONE. On failure a sentence that names the
- * option and the file, negative errno, and nothing is left open.
+ * vars= or whose name has CODE and beside which is the same name with VARS, the template. `guest`
+ * is the path of the guest's disk image, beside which the variables are if nothing else is said;
+ * NULL: something else must be said. `option` is not of kind NONE. On failure a sentence that names
+ * the option and the file, negative errno, and nothing is left open.
  */
 int firmware_files_open(const struct firmware_option *option, const char *guest,
 			struct firmware_files **ret_files, char *ret_why, size_t why_size);

@@ -171,7 +171,8 @@ static int lock(const struct opening *opening, int fd)
 	return 0;
 }
 
-int firmware_open_vars(const struct opening *opening, size_t code_size, struct firmware_files *files)
+int firmware_open_vars(const struct opening *opening, size_t code_size,
+		       struct firmware_files *files)
 {
 	off_t size;
 	int fd, error;
