@@ -36,6 +36,7 @@ const struct fake_property fake_config_whole[] = {
 	{"gpu", "min-sleep-sec", FAKE_U32("\0\0\0\5")},
 	{"gpu", "max-wakes-per-hour", FAKE_U32("\0\0\0\6")},
 	{"gpu", "resume-timeout-sec", FAKE_U32("\0\0\0\7")},
+	{"gpu", "rom", FAKE_STRING("/r")},
 	{"gpu", "x-entry-error", FAKE_STRING("EIO")},
 	{"gpu-model", "slot", FAKE_STRING("vfio-user:/run/a")},
 	{NULL, NULL, NULL, 0},

@@ -64,23 +64,34 @@ static void start_pci(struct fake_function *fake)
 	     "root port");
 }
 
-void fake_function_start(struct fake_function *fake, struct fake_backend *device)
+void fake_function_prepare(struct fake_function *fake, struct fake_backend *device)
 {
 	struct vfio_function_listener listener = {fake, on_host_error, on_pme_cleared};
-	struct pci_dev *port;
 	char why[256] = "";
 
 	*fake = (struct fake_function){.device = device};
 	fake->mem = fake_mem_create(RAM_SIZE);
 	start_pci(fake);
-	port = root_port_pci(fake->port);
 	must(!vfio_function_create(&device->backend, 0, false, &listener, &fake->function, why,
 				   sizeof(why)), why);
+}
+
+void fake_function_plug(struct fake_function *fake)
+{
+	struct pci_dev *port = root_port_pci(fake->port);
+	char why[256] = "";
+
 	must(!vfio_function_plug(fake->function, fake->mem, fake->irq, fake->host, port,
 				 why, sizeof(why)), why);
 	must(!pci_host_assign(fake->host), "pci_host_assign");
 	fake->bdf = (uint16_t)(pci_cfg_read(&port->cfg, PCI_SECONDARY_BUS, 1) << 8);
-	fake_backend_forget(device);
+	fake_backend_forget(fake->device);
+}
+
+void fake_function_start(struct fake_function *fake, struct fake_backend *device)
+{
+	fake_function_prepare(fake, device);
+	fake_function_plug(fake);
 }
 
 void fake_function_stop(struct fake_function *fake)

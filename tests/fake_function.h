@@ -35,6 +35,9 @@ struct fake_function {
 /* Builds and plugs a function of `device`, which it then owns, behind the root port; firmware has
  * given BARs their addresses, memory decoding is off. Aborts on failure. */
 void fake_function_start(struct fake_function *fake, struct fake_backend *device);
+/* Its two halves: what is between is set-up of the function. */
+void fake_function_prepare(struct fake_function *fake, struct fake_backend *device);
+void fake_function_plug(struct fake_function *fake);
 /* Ends all. Aborts when something is left: a window, an irqfd, a mapped region. */
 void fake_function_stop(struct fake_function *fake);
 

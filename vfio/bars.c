@@ -1,11 +1,10 @@
 /*
  * BARs: whole pages of device memory that the host lets us map become windows of the guest; all
  * else traps and goes through the back end: I/O, BARs smaller than a page, the pages with the MSI-X
- * table and pending bits, the ROM.
+ * table and pending bits, the ROM (vfio/bars_rom.c).
  */
 #include <errno.h>
 #include <linux/pci_regs.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "vfio/function_internal.h"
@@ -15,9 +14,6 @@
 #include "vmm/mem.h"
 
 #define PAGE_LEN 4096U /* of the guest's and the host's page tables alike */
-#define ROM_MIN 2048U
-#define ROM_MAX (16 * MIB) /* PCIe 5.0, 7.5.1.2.4 Expansion ROM Base Address Register */
-#define ROM_CHUNK (64 * KIB)
 #define MEM_BAR_MIN 16U
 #define IO_BAR_MIN 4U
 #define BAR_FLAGS_MEM (PCI_BASE_ADDRESS_MEM_TYPE_64 | PCI_BASE_ADDRESS_MEM_PREFETCH)
@@ -59,27 +55,6 @@ static int check_bar(const struct vfio_function *function, unsigned int index, u
 	return 0;
 }
 
-static void init_rom(struct vfio_function *function)
-{
-	struct vfio_backend *backend = function->backend;
-	struct vfio_region region;
-	uint64_t size = ROM_MIN;
-
-	if (backend->ops->region_info(backend, VFIO_PCI_ROM_REGION_INDEX, &region) ||
-	    !region.size || !region.readable)
-		return;
-	if (region.size > ROM_MAX) {
-		log_warn("vfio %s: expansion ROM of %llu bytes, %llu are possible, hiding it",
-			 backend->name, (unsigned long long)region.size,
-			 (unsigned long long)ROM_MAX);
-		return;
-	}
-	while (size < region.size)
-		size *= 2;
-	function->rom.size = region.size;
-	pci_dev_set_bar(&function->dev, PCI_BAR_ROM, size, 0);
-}
-
 int vfio_bars_init(struct vfio_function *function, const uint8_t *raw, char *ret_why,
 		   size_t why_size)
 {
@@ -103,7 +78,7 @@ int vfio_bars_init(struct vfio_function *function, const uint8_t *raw, char *ret
 		if (is_64bit(flags))
 			i++; /* the upper half */
 	}
-	init_rom(function);
+	vfio_rom_init(function);
 	return 0;
 }
 
@@ -214,8 +189,7 @@ void vfio_bars_finish(struct vfio_function *function)
 							   bar->area[j].range.size);
 		bar->areas = 0;
 	}
-	free(function->rom.bytes);
-	function->rom.bytes = NULL;
+	vfio_rom_finish(function);
 }
 
 /* --- windows --- */
@@ -271,8 +245,10 @@ void vfio_bars_mapped(struct pci_dev *dev, unsigned int bar, uint64_t address, b
 {
 	struct vfio_function *function = vfio_function_of(dev);
 
-	if (bar >= PCI_BAR_COUNT)
+	if (bar == PCI_BAR_ROM) {
+		vfio_rom_mapped(function, address, on);
 		return;
+	}
 	if (!on) {
 		unmap_bar(function, &function->bar[bar]);
 		return;
@@ -287,42 +263,6 @@ void vfio_bars_mapped(struct pci_dev *dev, unsigned int bar, uint64_t address, b
 
 /* --- traps --- */
 
-/* Once, while the guest has memory decoding on: without, the host does not read ROMs. */
-static void load_rom(struct vfio_function *function)
-{
-	struct vfio_backend *backend = function->backend;
-	struct vfio_rom *rom = &function->rom;
-	uint64_t done = 0;
-
-	rom->bytes = malloc(rom->size);
-	if (!rom->bytes)
-		return;
-	memset(rom->bytes, 0xff, rom->size);
-	while (done < rom->size) {
-		size_t len = rom->size - done < ROM_CHUNK ? rom->size - done : ROM_CHUNK;
-		ssize_t n = backend->ops->region_read(backend, VFIO_PCI_ROM_REGION_INDEX, done,
-						      rom->bytes + done, len);
-
-		if (n <= 0) {
-			log_warn("vfio %s: expansion ROM cannot be read at 0x%llx, showing ones",
-				 backend->name, (unsigned long long)done);
-			return;
-		}
-		done += (uint64_t)n < len ? (uint64_t)n : len;
-	}
-}
-
-static void read_rom(struct vfio_function *function, uint64_t off, unsigned int len,
-		     uint64_t *value)
-{
-	struct vfio_rom *rom = &function->rom;
-
-	if (!rom->bytes && function->awake)
-		load_rom(function);
-	if (rom->bytes && range_fits(rom->size, off, len))
-		*value = le_get(rom->bytes + off, len);
-}
-
 void vfio_bars_read(struct pci_dev *dev, unsigned int bar, uint64_t off, unsigned int len,
 		    uint64_t *value)
 {
@@ -330,7 +270,7 @@ void vfio_bars_read(struct pci_dev *dev, unsigned int bar, uint64_t off, unsigne
 	uint8_t bytes[8];
 
 	if (bar == PCI_BAR_ROM)
-		read_rom(function, off, len, value);
+		vfio_rom_read(function, off, len, value);
 	else if (!vfio_function_read(function, VFIO_PCI_BAR0_REGION_INDEX + bar, off, bytes, len))
 		*value = le_get(bytes, len);
 }

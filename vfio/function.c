@@ -224,6 +224,7 @@ int vfio_function_create(struct vfio_backend *backend, unsigned int fn, bool mul
 	function->fn = fn;
 	function->listener = *listener;
 	function->irqs.intx = (struct irq_fd){.trigger = -1, .resample = -1};
+	function->rom.window = -1;
 	pci_dev_init(&function->dev, &function_ops, 0, 0, 0, PCI_HEADER_TYPE_NORMAL);
 	error = vfio_config_build(function, multifunction, ret_why, why_size);
 	if (!error) {

@@ -43,6 +43,10 @@ int vfio_function_create(struct vfio_backend *backend, unsigned int fn, bool mul
 			 const struct vfio_function_listener *listener,
 			 struct vfio_function **ret_function, char *ret_why, size_t why_size);
 
+/* Gives the guest an expansion ROM that is not the device's own: `size` bytes, a power of two from
+ * 2 KiB to 16 MiB, in memory of rom_alloc(), the function's from now on. Before plug. */
+void vfio_function_set_rom(struct vfio_function *function, uint8_t *bytes, size_t size);
+
 struct pci_dev *vfio_function_pci(struct vfio_function *function);
 const char *vfio_function_name(const struct vfio_function *function); /* "0000:01:00.0" */
 struct vfio_identity vfio_function_identity(const struct vfio_function *function);

@@ -1,6 +1,6 @@
 /*
  * What the files of one passed-through function share: function.c (life, power, reset), config.c
- * (the guest's view of config space), caps.c (its capabilities), bars.c and interrupts.c.
+ * (the guest's view of config space), caps.c (its capabilities), bars.c, bars_rom.c, interrupts.c.
  *
  * Everything here runs with the function's device lock (dev.lock) held, but for what is marked as
  * set-up: that runs before the guest can reach the function.
@@ -38,8 +38,10 @@ struct vfio_bar {
 };
 
 struct vfio_rom {
-	uint64_t size;  /* of the host's region; 0: none */
-	uint8_t *bytes; /* read at the guest's first access, NULL before */
+	uint64_t size;    /* of the host's region, or of `bytes` from a file; 0: none */
+	uint8_t *bytes;   /* the device's own are read at the guest's first access, NULL before */
+	bool is_file;     /* not the device's own: is never read from there */
+	int window;       /* of a file: handle of the guest's window, -1: none now */
 };
 
 /* The kind of interrupt that the host delivers; it allows one at a time. */
@@ -172,6 +174,16 @@ void vfio_bars_write(struct pci_dev *dev, unsigned int bar, uint64_t off, unsign
 		     uint64_t value);
 /* True when a window was mapped. */
 bool vfio_bars_unmap_windows(struct vfio_function *function);
+
+/* --- bars_rom.c --- */
+
+/* Set-up: declares the device's own ROM, if it has one. */
+void vfio_rom_init(struct vfio_function *function);
+void vfio_rom_finish(struct vfio_function *function);
+
+void vfio_rom_mapped(struct vfio_function *function, uint64_t address, bool on);
+void vfio_rom_read(struct vfio_function *function, uint64_t off, unsigned int len,
+		   uint64_t *value);
 
 /* --- interrupts.c --- */
 

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "vfio/function.h"
+#include "vfio/rom_file.h"
 #include "vfio/slot.h"
 #include "vfio/verdict.h"
 #include "vmm/base/le.h"
@@ -171,6 +172,35 @@ static int add_function(struct vfio_card *card, struct vfio_slot *slot, unsigned
 				    why_size);
 }
 
+static int read_rom(const struct vfio_card *card, struct rom_file *ret_rom, char *ret_why,
+		    size_t why_size)
+{
+	char why[256];
+	int error;
+
+	*ret_rom = (struct rom_file){.bytes = NULL};
+	if (!card->config.rom[0])
+		return 0;
+	error = rom_file_read(card->config.rom, ret_rom, why, sizeof(why));
+	if (error)
+		snprintf(ret_why, why_size, "--gpu %s: rom=%s", card->name, why);
+	return error;
+}
+
+/* A ROM of another device is the owner's business: cards of one make are sold under several
+ * numbers. */
+static void give_rom(struct vfio_card *card, const struct rom_file *rom)
+{
+	struct vfio_function *function = card->fn[0].function;
+	struct vfio_identity identity = vfio_function_identity(function);
+
+	if (!rom_is_for(rom, identity.vendor, identity.device))
+		log_warn("vfio %s: rom=%s is for other devices, %04x:%04x is not among them, "
+			 "offering it", vfio_function_name(function), card->config.rom,
+			 identity.vendor, identity.device);
+	vfio_function_set_rom(function, rom->bytes, rom->size);
+}
+
 static void configure_power(struct vfio_card *card, const struct policy_facts facts[HOST_FUNCTIONS])
 {
 	static const enum power_reset resets[] = {
@@ -210,9 +240,12 @@ static int build(struct vfio_card *card, struct vfio_slot *slot, const char *sys
 	struct vfio_backend *const *all = backend;
 	struct policy_facts facts[HOST_FUNCTIONS];
 	struct verdict_lookup power_test;
+	struct rom_file rom;
 	unsigned int count = 0;
-	int error;
+	int error = read_rom(card, &rom, ret_why, why_size);
 
+	if (error)
+		return error;
 	find_power_test(sysfs, card->name, &power_test);
 	for (unsigned int i = 0; i < HOST_FUNCTIONS; i++) {
 		if (!backend[i])
@@ -226,6 +259,10 @@ static int build(struct vfio_card *card, struct vfio_slot *slot, const char *sys
 		if (backend[i])
 			error = add_function(card, slot, i, backend[i], count > 1, ret_why,
 					     why_size);
+	if (error || !card->fn[0].function)
+		free(rom.bytes);
+	else if (rom.bytes)
+		give_rom(card, &rom);
 	if (error)
 		return error;
 	/* Now it is known which have power management. */

@@ -14,7 +14,8 @@
 #define SOCKET_PREFIX "vfio-user:"
 #define BDF_MAX 16U
 #define DIGITS_MAX 9U /* any such number fits in 32 bits */
-#define KEYS "power, reentry, reset, min-sleep, max-wakes-per-hour, resume-timeout, x-entry-error"
+#define KEYS "power, reentry, reset, min-sleep, max-wakes-per-hour, resume-timeout, rom, " \
+	"x-entry-error"
 
 struct word {
 	const char *at; /* not terminated */
@@ -126,6 +127,15 @@ static int set_entry_error(const struct pair *pair, struct vfio_slot_config *con
 	return refuse_value(pair, "ENOTTY, EINVAL or EIO");
 }
 
+static int set_rom(const struct pair *pair, struct vfio_slot_config *config)
+{
+	if (!pair->value.len || pair->value.len >= sizeof(config->rom))
+		return refuse_value(pair, "the path of a file, of 1 to 1023 bytes");
+	memcpy(config->rom, pair->value.at, pair->value.len);
+	config->rom[pair->value.len] = '\0';
+	return 0;
+}
+
 static int set_pair(const struct pair *pair, struct vfio_slot_config *config)
 {
 	int key = policy_key_find(pair->key.at, pair->key.len);
@@ -135,6 +145,8 @@ static int set_pair(const struct pair *pair, struct vfio_slot_config *config)
 	for (size_t i = 0; i < ARRAY_SIZE(numbers); i++)
 		if (is(pair->key, numbers[i].key))
 			return set_number(pair, &numbers[i], config);
+	if (is(pair->key, "rom"))
+		return set_rom(pair, config);
 	if (is(pair->key, "x-entry-error"))
 		return set_entry_error(pair, config);
 	snprintf(pair->ret_why, pair->why_size, "no key \"%.*s\"%s; there are " KEYS,
@@ -235,6 +247,8 @@ void vfio_slot_format(const struct vfio_slot_config *config, struct text *ret_te
 		memcpy(&number, (const char *)config + numbers[i].off, sizeof(number));
 		text_add(ret_text, ",%s=%u", numbers[i].key, number);
 	}
+	if (config->rom[0])
+		text_add(ret_text, ",rom=%s", config->rom);
 	for (size_t i = 0; i < ARRAY_SIZE(entry_errors); i++)
 		if (config->inject_entry_error == entry_errors[i].error)
 			text_add(ret_text, ",x-entry-error=%s", entry_errors[i].name);

@@ -36,6 +36,7 @@ struct vfio_slot_config {
 	enum power_reentry reentry;    /* reentry=guest|host|auto */
 	struct governor_config governor; /* min-sleep=SECONDS, max-wakes-per-hour=N */
 	uint32_t resume_timeout_s; /* resume-timeout=SECONDS: of vfio-user alone */
+	char rom[1024];        /* rom=FILE: function 0 has this expansion ROM; "": its own */
 	int inject_entry_error; /* test aid (key x-entry-error=NAME): negative errno, 0: none */
 };
 

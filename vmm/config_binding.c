@@ -71,6 +71,7 @@ static const struct config_property in_gpu[] = {
 	{"min-sleep-sec", CONFIG_U32, "min-sleep", "seconds"},
 	{"max-wakes-per-hour", CONFIG_U32, "max-wakes-per-hour", NULL},
 	{"resume-timeout-sec", CONFIG_U32, "resume-timeout", "seconds"},
+	{"rom", CONFIG_PATH, "rom", NULL},
 	{"x-entry-error", CONFIG_STRING, "x-entry-error", NULL},
 	{NULL, 0, NULL, NULL},
 };

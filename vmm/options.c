@@ -32,6 +32,7 @@ static const char help[] =
 	"       min-sleep=SECONDS    three shorter sleeps in a row make it pause; default 0: off\n"
 	"       max-wakes-per-hour=N more wakes make it pause; default 120; 0: off\n"
 	"       resume-timeout=SECONDS  of a vfio-user server, then it is lost; default 120\n"
+	"       rom=FILE             expansion ROM that function 0 has, instead of its own\n"
 	"       x-entry-error=NAME   test aid: low power fails with ENOTTY, EINVAL or EIO\n"
 	"  --hotplug-ports N         empty ports for cards that come later (see docs/vfio.md);\n"
 	"                            0 (default) to 16, slots of --gpu included\n"

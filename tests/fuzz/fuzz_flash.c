@@ -1,7 +1,7 @@
 /*
- * The input is what a guest does to the firmware's flash: four bytes a step, an offset of two bytes,
- * of which the high two bits choose a write, a read or a reset, a length and a value. Whatever it
- * does, array and file are the same.
+ * The input is what a guest does to the firmware's flash: four bytes a step, an offset of two
+ * bytes, of which the high two bits choose a write, a read or a reset, a length and a value.
+ * Whatever it does, array and file are the same.
  */
 #include <string.h>
 #include <sys/mman.h>

@@ -11,6 +11,7 @@
 #include "devices/pci.h"
 #include "tests/fake_function.h"
 #include "vfio/function.h"
+#include "vfio/rom_file.h"
 #include "vmm/base/bits.h"
 #include "vmm/base/le.h"
 
@@ -462,6 +463,56 @@ static void test_bars_dropped_windows_return_after_a_sleep(void **state)
 	assert_int_equal(fake_mem_windows(fake->mem), 4);
 }
 
+/* A ROM that is not the device's own: memory of ours, which the guest has as long as it decodes. */
+static void test_bars_rom_from_a_file(void **state)
+{
+	static const uint64_t sizes[] = {2 * KIB, 4 * KIB, 128 * KIB};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
+		struct fake_function fake;
+		uint8_t *bytes = rom_alloc(sizes[i]);
+		unsigned int windows = sizes[i] >= 4 * KIB;
+		struct fake_window window;
+		uint64_t at;
+
+		le16_set(bytes, 0xaa55);
+		fake_function_prepare(&fake, fake_backend_create_gpu("0000:01:00.0", false));
+		vfio_function_set_rom(fake.function, bytes, sizes[i]);
+		fake_function_plug(&fake);
+		at = fake_function_at(&fake, PCI_BAR_ROM, 0);
+		fake_function_write(&fake, PCI_ROM_ADDRESS, 4, 0xfffff800);
+		assert_int_equal(fake_function_read(&fake, PCI_ROM_ADDRESS, 4),
+				 (uint32_t)-sizes[i]);
+		fake_function_write(&fake, PCI_ROM_ADDRESS, 4, (uint32_t)at);
+		fake_function_enable(&fake, 0);
+		fake_backend_forget(fake.device);
+		assert_int_equal(fake_function_mmio_read(&fake, at, 2), 0xffff);
+		fake_function_write(&fake, PCI_ROM_ADDRESS, 4,
+				    (uint32_t)at | PCI_ROM_ADDRESS_ENABLE);
+		assert_int_equal(fake_mem_window_at(fake.mem, at, &window), windows);
+		if (windows) {
+			assert_ptr_equal(window.hva, bytes);
+			assert_int_equal(window.size, sizes[i]);
+			assert_true(window.read_only);
+		}
+		fake_function_mmio_write(&fake, at, 2, 0);
+		assert_int_equal(fake_function_mmio_read(&fake, at, 2), 0xaa55);
+		assert_int_equal(fake_function_mmio_read(&fake, at + sizes[i] - 4, 4), 0xffffffff);
+		vfio_function_drop_windows(fake.function);
+		assert_int_equal(fake_mem_window_at(fake.mem, at, &window), windows);
+		vfio_function_detach(fake.function);
+		assert_int_equal(fake_mem_windows(fake.mem), 0);
+		assert_int_equal(fake_function_mmio_read(&fake, at, 2), 0xffff);
+		vfio_function_attach(fake.function);
+		assert_int_equal(fake_mem_window_at(fake.mem, at, &window), windows);
+		fake_function_write(&fake, PCI_ROM_ADDRESS, 4, (uint32_t)at);
+		assert_false(fake_mem_window_at(fake.mem, at, &window));
+		assert_int_equal(fake_backend_find(fake.device, FAKE_REGION_READ, 0, NULL), 0);
+		fake_function_stop(&fake);
+	}
+}
+
 int main(void)
 {
 #define PLUGGED(name)                                                                              \
@@ -485,6 +536,7 @@ int main(void)
 		PLUGGED(test_bars_rom_is_read_once),
 		PLUGGED(test_bars_unreadable_rom_is_ones),
 		cmocka_unit_test(test_bars_rom_sizes),
+		cmocka_unit_test(test_bars_rom_from_a_file),
 		PLUGGED(test_bars_dropped_windows_trap_until_reset),
 		PLUGGED(test_bars_dropped_windows_return_after_a_sleep),
 	};

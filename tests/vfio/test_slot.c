@@ -11,9 +11,11 @@
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
+
 #include <cmocka.h>
 
 #include "devices/acpi_pm.h"
@@ -435,6 +437,68 @@ static void test_slot_build_failure_closes_everything(void **state)
 	}
 }
 
+/* One image, for device 1002:1234. */
+static void write_rom(char path[], size_t len)
+{
+	uint8_t rom[8192] = {0x55, 0xaa, [0x18] = 0x1c, [0x1c] = 'P', 'C', 'I', 'R', 0x02, 0x10,
+			     0x34, 0x12, [0x2c] = 16, [0x31] = 0x80, [8191] = 0x99};
+	int fd = mkstemp(path);
+
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, rom, len), (ssize_t)len);
+	close(fd);
+}
+
+/* Of another device, which is said and no more; it goes to sleep with the card. */
+static void test_slot_shows_a_rom_from_a_file(void **state)
+{
+	char path[] = "/tmp/test_slot_rom.XXXXXX", option[64];
+	struct fake_window window;
+	struct fake_slot fake;
+	uint32_t at;
+
+	(void)state;
+	write_rom(path, 8192);
+	snprintf(option, sizeof(option), "01:00.0,rom=%s", path);
+	fake_slot_start_with(&fake, option, false);
+	unlink(path);
+	at = pci_host_cfg_read(fake.pci, FN_BDF(0), PCI_ROM_ADDRESS, 4);
+	pci_host_cfg_write(fake.pci, FN_BDF(0), PCI_ROM_ADDRESS, 4, at | PCI_ROM_ADDRESS_ENABLE);
+	pci_host_cfg_write(fake.pci, FN_BDF(0), PCI_COMMAND, 2, PCI_COMMAND_MEMORY);
+	assert_true(fake_mem_window_at(fake.mem, at, &window));
+	assert_int_equal(window.size, 8192);
+	assert_int_equal(((const uint8_t *)window.hva)[8191], 0x99);
+	fake_slot_switch(&fake, false);
+	assert_false(fake_mem_window_at(fake.mem, at, &window));
+	fake_slot_switch(&fake, true);
+	assert_true(fake_mem_window_at(fake.mem, at, &window));
+	fake_slot_finish(&fake);
+}
+
+/* Before the device is reset, or anything else is done to it. */
+static void test_slot_refuses_a_wrong_rom(void **state)
+{
+	struct vfio_slot_config config = {.bdf = "0000:01:00.0"};
+	struct vfio_backend *backend[HOST_FUNCTIONS] = {NULL};
+	struct fake_backend *fake = fake_backend_create_gpu("0000:01:00.0", false);
+	char path[] = "/tmp/test_slot_rom.XXXXXX", why[256] = "";
+	struct vfio_slot *slot = NULL;
+
+	(void)state;
+	write_rom(path, 8191);
+	snprintf(config.rom, sizeof(config.rom), "%s", path);
+	backend[0] = &fake->backend;
+	assert_int_equal(vfio_slot_build("0000:01:00", NULL, &config, NULL, 0, backend, &slot, why,
+					 sizeof(why)), -EINVAL);
+	unlink(path);
+	assert_non_null(strstr(why, "--gpu 0000:01:00: rom=/tmp/test_slot_rom."));
+	assert_non_null(strstr(why, "the image at 0x0 has 8192 bytes, more than are in the file"));
+	assert_true(fake->closed);
+	assert_int_equal(fake_backend_find(fake, FAKE_RESET, 0, NULL), 0);
+	assert_int_equal(fake_backend_find(fake, FAKE_REGION_READ, 0, NULL), 0);
+	fake_backend_destroy(fake);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -451,6 +515,8 @@ int main(void)
 		cmocka_unit_test(test_slot_all_lost_answers_off),
 		cmocka_unit_test(test_slot_host_error_makes_lost),
 		cmocka_unit_test(test_slot_info_tells_port_and_functions),
+		cmocka_unit_test(test_slot_shows_a_rom_from_a_file),
+		cmocka_unit_test(test_slot_refuses_a_wrong_rom),
 		cmocka_unit_test(test_slot_without_pm_capability_has_no_d3cold),
 		cmocka_unit_test(test_slot_build_failure_closes_everything),
 	};

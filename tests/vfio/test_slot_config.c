@@ -126,7 +126,9 @@ static void test_slot_config_refuses_with_a_reason(void **state)
 			      "01:00.0; or give vfio-user:PATH"},
 		{"vfio-user:", "the path of a socket has 1 to 107 bytes, not 0"},
 		{"01:00.0,", "no key \"\""},
-		{"01:00.0,rom=x", "no key \"rom\"; there are power, reentry, reset, min-sleep,"},
+		{"01:00.0,ron=x", "no key \"ron\"; there are power, reentry, reset, min-sleep,"},
+		{"01:00.0,rom=", "rom takes the path of a file, of 1 to 1023 bytes, not \"\""},
+		{"01:00.0,rom", "rom takes the path of a file"},
 		{"vfio-user:/tmp/a,b", "no key \"b\" (a path cannot have a comma); there are"},
 		{"01:00.0,low-power=off", "no key \"low-power\""},
 		{"01:00.0,power", "power takes auto, d3cold, d3hot or off, not \"\""},
@@ -192,6 +194,9 @@ static void test_slot_config_written_and_read_again(void **state)
 		{"1f:1f.7,power=d3cold,reentry=host,reset=flr,min-sleep=86400",
 		 "0000:1f:1f.7,power=d3cold,reentry=host,reset=flr,min-sleep=86400,"
 		 "max-wakes-per-hour=120,resume-timeout=120"},
+		{"01:00.0,rom=/a b",
+		 "0000:01:00.0,power=auto,reentry=auto,reset=auto,min-sleep=0,"
+		 "max-wakes-per-hour=120,resume-timeout=120,rom=/a b"},
 		{"vfio-user:a b,x-entry-error=EIO,max-wakes-per-hour=0,resume-timeout=1,reset=none",
 		 "vfio-user:a b,power=auto,reentry=auto,reset=none,min-sleep=0,"
 		 "max-wakes-per-hour=0,resume-timeout=1,x-entry-error=EIO"},

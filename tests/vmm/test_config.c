@@ -82,6 +82,7 @@ static void test_config_everything(void **state)
 	assert_int_equal(options.slot[0].governor.min_sleep_s, 5);
 	assert_int_equal(options.slot[0].governor.max_wakes_per_hour, 6);
 	assert_int_equal(options.slot[0].resume_timeout_s, 7);
+	assert_string_equal(options.slot[0].rom, "/r");
 	assert_true(options.slot[0].inject_entry_error < 0);
 	assert_string_equal(options.slot[1].socket, "/run/a");
 	assert_int_equal(options.slot[1].governor.max_wakes_per_hour, VFIO_MAX_WAKES_PER_HOUR);

@@ -163,8 +163,8 @@ static void test_firmware_refuses_files(void **state)
 		{"large.rom", NULL, "16388 KiB; firmware has 16 MiB at most", -EINVAL},
 		{"MY_CODE.fd", NULL, "give vars=FILE", -EINVAL},
 		{"plain.rom,vars=small.vars", NULL, "code of 64 KiB has no variables", -EINVAL},
-		{"MY_CODE.fd,vars=small.vars", NULL, "small.vars: variables of 8 KiB do not go with "
-		 "48 KiB of code, which has 16 KiB", -EINVAL},
+		{"MY_CODE.fd,vars=small.vars", NULL, "small.vars: variables of 8 KiB do not go "
+		 "with 48 KiB of code, which has 16 KiB", -EINVAL},
 		{"BAD_CODE.fd", "new.img", "BAD_VARS.fd: variables of 12 KiB do not", -EINVAL},
 		{"MY_CODE.fd,vars=folder", NULL, "folder: cannot be opened for writing", -EISDIR},
 		{"MY_CODE.fd,vars=fifo", NULL, "fifo: not a regular file", -EINVAL},

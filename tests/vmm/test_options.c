@@ -382,6 +382,7 @@ static void test_options_help_names_every_option(void **state)
 					    "--vfio-backend", "vfio-user:", "power=",
 					    "reentry=", "reset=", "min-sleep=",
 					    "max-wakes-per-hour=", "resume-timeout=",
+					    "rom=", "--firmware",
 					    "x-entry-error="};
 
 	(void)state;
