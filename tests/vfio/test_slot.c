@@ -437,11 +437,11 @@ static void test_slot_build_failure_closes_everything(void **state)
 	}
 }
 
-/* One image, for device 1002:1234. */
+/* One image, for device 1002:1235; the card is 1234. */
 static void write_rom(char path[], size_t len)
 {
 	uint8_t rom[8192] = {0x55, 0xaa, [0x18] = 0x1c, [0x1c] = 'P', 'C', 'I', 'R', 0x02, 0x10,
-			     0x34, 0x12, [0x2c] = 16, [0x31] = 0x80, [8191] = 0x99};
+			     0x35, 0x12, [0x2c] = 16, [0x31] = 0x80, [8191] = 0x99};
 	int fd = mkstemp(path);
 
 	assert_true(fd >= 0);
