@@ -196,6 +196,7 @@ int do_host_module(struct rig *rig, const struct words *words, const char *rest)
 int do_host_sum(struct rig *rig, const struct words *words, const char *rest);
 int do_host_directory(struct rig *rig, const struct words *words, const char *rest);
 int do_host_disk(struct rig *rig, const struct words *words, const char *rest);
+int do_host_rom(struct rig *rig, const struct words *words, const char *rest);
 int do_host_tap(struct rig *rig, const struct words *words, const char *rest);
 int do_host_echo(struct rig *rig, const struct words *words, const char *rest);
 int do_host_wait(struct rig *rig, const struct words *words, const char *rest);

@@ -201,6 +201,7 @@ static const struct step_type step_types[] = {
 	{"host", "sum", 5, do_host_sum},
 	{"host", "directory", 3, do_host_directory},
 	{"host", "disk", 4, do_host_disk},
+	{"host", "rom", 4, do_host_rom},
 	{"host", "tap", 4, do_host_tap},
 	{"host", "echo", 3, do_host_echo},
 	{"host", "serve", 4, do_host_serve},
