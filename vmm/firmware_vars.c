@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "vmm/base/bits.h"
@@ -55,6 +56,14 @@ static bool name_template(const char *code, char ret_path[FIRMWARE_PATH_SIZE])
 	return true;
 }
 
+/* A disk of the host has its name in /dev, where files do not last. */
+static bool can_have_file_beside(const char *guest)
+{
+	struct stat status;
+
+	return guest && (stat(guest, &status) || S_ISREG(status.st_mode));
+}
+
 int firmware_name_vars(struct opening *opening, const char *guest)
 {
 	const struct firmware_option *option = opening->option;
@@ -67,9 +76,10 @@ int firmware_name_vars(struct opening *opening, const char *guest)
 		opening->template[0] = '\0';
 	if (!opening->template[0] && !option->vars[0])
 		return 0;
-	if (!option->vars[0] && !guest)
+	if (!option->vars[0] && !can_have_file_beside(guest))
 		return firmware_refuse(opening, -EINVAL, "", "where are its variables? They would "
-				       "be GUEST.vars, but no disk is the guest; give vars=FILE");
+				       "be GUEST.vars, but no image file is the guest; give "
+				       "vars=FILE");
 	len = snprintf(opening->vars, sizeof(opening->vars), "%s%s",
 		       option->vars[0] ? option->vars : guest, option->vars[0] ? "" : ".vars");
 	if (len >= (int)sizeof(opening->vars))
@@ -115,8 +125,8 @@ static int make_file(const struct opening *opening, const uint8_t *bytes, size_t
 	snprintf(temporary, sizeof(temporary), "%s.XXXXXX", opening->vars);
 	fd = mkostemp(temporary, O_CLOEXEC);
 	if (fd < 0)
-		return firmware_refuse(opening, -errno, opening->vars, "cannot be made: %s",
-				       strerror(errno));
+		return firmware_refuse(opening, -errno, opening->vars, "cannot be made: %s; "
+				       "vars=FILE puts it elsewhere", strerror(errno));
 	error = write_template(fd, bytes, size);
 	close(fd);
 	if (error)

@@ -313,8 +313,14 @@ int options_set_kernel(struct options *options, const char *path, struct why why
 	return 0;
 }
 
+/* Likewise empty: only a config's can be taken away. */
 static int set_firmware(struct options *options, const char *text, struct why why)
 {
+	if (!*text && options->firmware.kind == FIRMWARE_NONE) {
+		snprintf(why.text, why.size, "--firmware \"\": it cannot be empty, and there is "
+			 "none of a --config to take away");
+		return -EINVAL;
+	}
 	return firmware_option_parse(text, &options->firmware, why.text, why.size);
 }
 

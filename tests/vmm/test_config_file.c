@@ -138,7 +138,11 @@ static void test_command_line_takes_away(void **state)
 	assert_null(options.quirks);
 	assert_null(options.api);
 	options_finish(&options);
-	assert_true(PARSE(&options, why, "--config", machine, "--kernel", "") < 0);
+	assert_int_equal(PARSE(&options, why, "--config", machine, "--kernel", ""), 0);
+	assert_int_equal(options.firmware.kind, FIRMWARE_UEFI); /* is a guest, too */
+	options_finish(&options);
+	assert_true(PARSE(&options, why, "--config", machine, "--kernel", "", "--firmware", "") <
+		    0);
 	assert_non_null(strstr(why, "no guest"));
 	options_finish(&options);
 	assert_true(PARSE(&options, why, "--config", machine, "--api=", "--api=") < 0);

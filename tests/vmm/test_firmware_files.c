@@ -162,6 +162,7 @@ static void test_firmware_refuses_files(void **state)
 		{"odd.rom", NULL, "65537 bytes, which is no multiple of 4 KiB", -EINVAL},
 		{"large.rom", NULL, "16388 KiB; firmware has 16 MiB at most", -EINVAL},
 		{"MY_CODE.fd", NULL, "give vars=FILE", -EINVAL},
+		{"MY_CODE.fd", "/dev/null", "no image file is the guest; give vars=FILE", -EINVAL},
 		{"plain.rom,vars=small.vars", NULL, "code of 64 KiB has no variables", -EINVAL},
 		{"MY_CODE.fd,vars=small.vars", NULL, "small.vars: variables of 8 KiB do not go "
 		 "with 48 KiB of code, which has 16 KiB", -EINVAL},
