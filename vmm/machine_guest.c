@@ -1,6 +1,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "devices/pci.h"
 #include "vmm/boot.h"
@@ -60,11 +61,24 @@ static int add_disks(struct machine *m, char *why, size_t why_size)
 	return 0;
 }
 
+/* Before variables are made beside it; what else can be wrong is found when the disk is opened. */
+static int check_image(const char *path, char *why, size_t why_size)
+{
+	struct stat status;
+
+	if (!path || !stat(path, &status))
+		return 0;
+	snprintf(why, why_size, "%s cannot be opened: %s", path, strerror(errno));
+	return -ENOENT;
+}
+
 static int open_firmware(struct machine *m, const struct firmware_option *option, char *why,
 			 size_t why_size)
 {
 	int error = check_options(m->options, why, why_size);
 
+	if (!error)
+		error = check_image(m->options->kernel, why, why_size);
 	if (!error)
 		error = firmware_files_open(option, m->options->kernel, &m->firmware_files, why,
 					    why_size);
