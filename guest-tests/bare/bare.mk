@@ -1,6 +1,6 @@
 # Bare-metal guests: one ELF file with a PVH entry for each guest-tests/bare/*.c that is not part of
-# the runtime, the same as a ROM for those that begin in firmware's place, and the host's programs:
-# with-model runs a guest beside a model GPU, power-cut and flash-cut kill the VMM while its guest
+# the runtime, the same as a ROM for those that begin in firmware's place, a disk that BIOS boots, and
+# the host's programs: with-model runs a guest beside a model GPU, power-cut and flash-cut kill the VMM while its guest
 # writes. Included by the top-level Makefile; the target is bare-guests.
 
 BARE_CC ?= gcc
@@ -19,11 +19,12 @@ BARE_LDFLAGS := -nostdlib -static -no-pie -Wl,-Ttext-segment=0x100000 -Wl,-z,nos
 	-Wl,-z,max-page-size=4096 -Wl,-z,norelro -Wl,--build-id=none -Wl,-e,start_32
 
 # Of 240 KiB: with 16 KiB of variables it is a power of two (lib_flash.h).
-BARE_ROMS := $(BUILD)/$(BARE_DIR)/flash.rom $(BUILD)/$(BARE_DIR)/flash-cut.rom
+BARE_ROMS := $(patsubst %,$(BUILD)/$(BARE_DIR)/%.rom,flash flash-cut fw-cfg)
+BARE_DISKS := $(BUILD)/$(BARE_DIR)/boot-sector.img
 BARE_ROM_SIZE := 0x3c000
 BARE_ROM_START := 0xfffc4000
 
-bare-guests: $(BARE_GUESTS) $(BARE_ROMS) $(BARE_HOST)
+bare-guests: $(BARE_GUESTS) $(BARE_ROMS) $(BARE_DISKS) $(BARE_HOST)
 
 # The runtime is compiled once; a guest takes what it uses.
 BARE_OBJECTS := $(patsubst %,$(BUILD)/%.o,$(basename $(BARE_RUNTIME)))
@@ -48,6 +49,16 @@ $(BUILD)/$(BARE_DIR)/%.rom: $(BUILD)/$(BARE_DIR)/%.elf $(BARE_DIR)/rom.S $(BARE_
 		-Wl,--build-id=none -o $@.linked $@.o
 	$(Q)objcopy -O binary -j .text $@.linked $@
 	@rm -f $@.elf $@.o $@.linked
+
+$(BARE_DISKS): $(BUILD)/%.img: %.S $(BARE_DIR)/bare.mk
+	@mkdir -p $(@D)
+	$(say) "GUEST $@"
+	$(Q)$(BARE_CC) $(BARE_CFLAGS) -c -o $@.o $<
+	$(Q)$(BARE_CC) -nostdlib -static -no-pie -Wl,-Ttext=0x7c00 -Wl,-e,0x7c00 \
+		-Wl,--build-id=none -o $@.linked $@.o
+	$(Q)objcopy -O binary -j .text $@.linked $@
+	@truncate -s 1M $@ # BIOS counts in cylinders
+	@rm -f $@.o $@.linked
 
 $(BUILD)/$(BARE_DIR)/with-model: $(BARE_DIR)/host/with_model.c $(wildcard $(BARE_DIR)/host/api.[ch])
 $(BUILD)/$(BARE_DIR)/power-cut: $(BARE_DIR)/host/power_cut.c
