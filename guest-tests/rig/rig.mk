@@ -4,10 +4,11 @@
 #   host-FLAVOUR.cpio      the host's initramfs: driver, busybox, modules
 #   guest-FLAVOUR.cpio     a guest's kernel and initramfs, to be found by the host below /guests/FLAVOUR;
 #                          with FLAVOUR-pvh the kernel is the PVH ELF image, with FLAVOUR-uki a unified
-#                          kernel image with all in it, else the bzImage; with FLAVOUR-tools the
-#                          initramfs has these:
+#                          kernel image with all in it, with FLAVOUR-disk a disk image that UEFI and BIOS
+#                          boot, else the bzImage; with FLAVOUR-tools the initramfs has these:
 #   tools.cpio             fio, iperf3, passt
 #   program-NAME.cpio      a program of the host's distribution, as /bin/NAME, with its libraries
+#   firmware.cpio          the distribution's firmware
 #   vmm.cpio               minivmm
 #   pr3.aml                ACPI table of the host
 #
@@ -19,6 +20,7 @@ MINIVMM ?= minivmm
 RIG := guest-tests/rig
 OUT := $(BUILD)/rig
 KERNELS := $(BUILD)/cache/kernels
+TCG_MODULE := /usr/lib/x86_64-linux-gnu/qemu/accel-tcg-x86_64.so
 UKI_STUB := /usr/lib/systemd/boot/efi/linuxx64.efi.stub
 
 CFLAGS_RIG := -std=c11 -D_GNU_SOURCE -I. -idirafter /usr/include \
@@ -39,6 +41,10 @@ $(OUT)/driver: $(wildcard $(RIG)/driver*.c $(RIG)/driver*.h $(RIG)/sum.[ch])
 $(OUT)/agent: $(wildcard $(RIG)/agent*.c $(RIG)/sum.[ch]) $(RIG)/agent.h
 	@mkdir -p $(@D)
 	$(CC_MUSL) $(CFLAGS_RIG) -o $@ $(filter %.c,$^)
+
+$(OUT)/qemu_lock.so: $(RIG)/qemu_lock.c
+	@mkdir -p $(@D)
+	$(CC) -std=c11 -Wall -Wextra -Werror -O2 -shared -fPIC -DRIG_TCG_MODULE='"$(TCG_MODULE)"' -o $@ $<
 
 $(OUT)/pr3.aml: $(RIG)/pr3.asl
 	@mkdir -p $(@D)
@@ -69,14 +75,35 @@ guest = rm -rf $@.d && mkdir -p $@.d/guests/$(2) && cp $(OUT)/initrd-$(3) $@.d/g
 $(OUT)/guest-%-pvh.cpio: $(OUT)/initrd-%
 	@$(call guest,vmlinux,$*-pvh,$*)
 
-# As systemd's ukify does it; the addresses matter only to firmware, which does not load this.
-$(OUT)/guest-%-uki.cpio: $(OUT)/initrd-%
-	@rm -rf $@.d && mkdir -p $@.d/guests/$*-uki
+# As systemd's ukify does it; firmware loads the sections to these addresses from the stub's base on.
+$(OUT)/uki-%: $(OUT)/initrd-%
 	@echo "console=ttyS0 loglevel=4 panic=-1 uki" >$@.cmdline
 	@objcopy --add-section .cmdline=$@.cmdline --change-section-vma .cmdline=0x30000 \
 		--add-section .linux=$(KERNELS)/$*/vmlinuz --change-section-vma .linux=0x2000000 \
 		--add-section .initrd=$(OUT)/initrd-$* --change-section-vma .initrd=0x4000000 \
-		$(UKI_STUB) $@.d/guests/$*-uki/kernel
+		$(UKI_STUB) $@
+
+$(OUT)/guest-%-uki.cpio: $(OUT)/uki-%
+	@rm -rf $@.d && mkdir -p $@.d/guests/$*-uki && cp $< $@.d/guests/$*-uki/kernel
+	@$(call pack,$@.d)
+
+# One FAT file system: UEFI starts the unified kernel image from it, BIOS starts syslinux, which does
+# not ask and loads kernel and initrd.
+$(OUT)/guest-%-disk.cpio: $(OUT)/uki-% $(OUT)/initrd-%
+	@rm -rf $@.d && mkdir -p $@.d/guests/$*-disk
+	@printf '%s\n' 'SERIAL 0' 'DEFAULT linux' 'LABEL linux' 'LINUX vmlinuz' 'INITRD initrd' \
+		'APPEND console=ttyS0 loglevel=4 panic=-1 syslinux' >$@.cfg
+	@/sbin/mkfs.fat -C $@.d/guests/$*-disk/kernel 65536 >/dev/null
+	@cd $@.d/guests/$*-disk && mmd -i kernel ::EFI ::EFI/BOOT && \
+		mcopy -i kernel $(abspath $(OUT)/uki-$*) ::EFI/BOOT/BOOTX64.EFI && \
+		mcopy -i kernel $(abspath $(KERNELS)/$*/vmlinuz) ::vmlinuz && \
+		mcopy -i kernel $(abspath $(OUT)/initrd-$*) ::initrd && \
+		mcopy -i kernel $(abspath $@.cfg) ::syslinux.cfg && syslinux --install kernel
+	@$(call pack,$@.d)
+
+$(OUT)/firmware.cpio: /usr/share/OVMF/OVMF_CODE_4M.fd /usr/share/OVMF/OVMF_VARS_4M.fd \
+		/usr/share/seabios/bios-256k.bin
+	@rm -rf $@.d && mkdir -p $@.d && cp --parents $^ $@.d
 	@$(call pack,$@.d)
 
 $(OUT)/tools.cpio: $(RIG)/tools
