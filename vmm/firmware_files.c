@@ -16,7 +16,6 @@
 
 #define OVMF_CODE "/usr/share/OVMF/OVMF_CODE_4M.fd"
 #define SEABIOS "/usr/share/seabios/bios-256k.bin"
-#define FIRMWARE_END RAM_HIGH_START /* of the code: a CPU begins 16 bytes below 4 GiB */
 
 int firmware_refuse(const struct opening *opening, int error, const char *path,
 		    const char *fmt, ...)
@@ -159,7 +158,7 @@ int firmware_files_open(const struct firmware_option *option, const char *guest,
 int firmware_files_map(struct firmware_files *files, struct mem *mem, struct bus *mmio,
 		       char *ret_why, size_t why_size)
 {
-	gpa_t code = FIRMWARE_END - files->code_size;
+	gpa_t code = ROM_END - files->code_size;
 	const struct flash_config flash = {
 		.mem = mem, .mmio = mmio, .gpa = code - files->vars_size,
 		.size = files->vars_size, .bytes = files->vars, .fd = files->vars_fd};
