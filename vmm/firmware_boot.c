@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "acpi/tables.h"
+#include "devices/acpi_pm.h"
 #include "devices/fw_cfg.h"
 #include "devices/legacy.h"
 #include "devices/pci.h"
@@ -19,6 +20,7 @@
 #include "vmm/mem.h"
 
 #define ANCHOR_SIZE 24   /* SMBIOS 3.0, SMBIOS 3.0 (64-bit) Entry Point */
+#define STATE_EXISTS 0x80
 #define STRUCTURES_AT 32 /* where smbios_build() puts them */
 
 /* ACPI 6.3, Address Range Types, of the file etc/e820. */
@@ -178,10 +180,22 @@ static int add_items(struct firmware_boot *boot)
 	return error;
 }
 
+/* A byte for each of S0 to S5: is it there, and the type that PM1_CNT takes for it. Without the
+ * file OVMF prepares for no S3. */
+static int add_states(struct firmware_boot *boot)
+{
+	static const uint8_t states[] = {
+		STATE_EXISTS, 0, 0, STATE_EXISTS | ACPI_PM_SLP_TYP_S3, 0,
+		STATE_EXISTS | ACPI_PM_SLP_TYP_S5,
+	};
+
+	return fw_cfg_add_file(boot->fw_cfg, "etc/system-states", states, sizeof(states));
+}
+
 static int fill(struct firmware_boot *boot)
 {
 	static int (*const add[])(struct firmware_boot *boot) = {
-		add_items, add_memory_map, add_smbios, add_acpi, add_boot_order,
+		add_items, add_states, add_memory_map, add_smbios, add_acpi, add_boot_order,
 	};
 	int error = 0;
 
@@ -191,6 +205,10 @@ static int fill(struct firmware_boot *boot)
 }
 
 /* --- power-on --- */
+
+/* What both firmwares take for a resume from S3 that QEMU says. */
+#define CMOS_SHUTDOWN 0x0f
+#define SHUTDOWN_S3_RESUME 0xfe
 
 /* SeaBIOS 1.16, src/hw/rtc.h, and OVMF, OvmfPkg/Library/PlatformInitLib/MemDetect.c: the memory in
  * KiB from 1 MiB on (twice), in 64 KiB from 16 MiB and from 4 GiB on, the CPUs after the first, and
@@ -212,7 +230,7 @@ static void set_cmos(const struct firmware_boot *boot)
 		uint8_t index, len;
 		uint64_t value;
 	} bytes[] = {
-		{0x0f, 1, 0},   /* not a resume from S3 */
+		{CMOS_SHUTDOWN, 1, 0},
 		{0x15, 2, 640}, {0x17, 2, from_1m}, {0x30, 2, from_1m}, {0x34, 2, from_16m},
 		{0x5b, 3, high.size / (64 * KIB)}, {0x5f, 1, config->cpus - 1}, {0x3d, 1, 2},
 	};
@@ -234,6 +252,12 @@ static void set_low_memory(const struct firmware_boot *boot)
 	/* The smallest machine has RAM there (RAM_MIN_SIZE). */
 	memset(area, 0, BIOS_AREA_END - OPTION_ROM_START);
 	memcpy(end - size, boot->config.rom + boot->config.rom_size - size, size);
+}
+
+void firmware_boot_resume(struct firmware_boot *boot)
+{
+	rtc_set_memory(boot->config.rtc, CMOS_SHUTDOWN, SHUTDOWN_S3_RESUME);
+	fw_cfg_reset(boot->fw_cfg);
 }
 
 void firmware_boot_reset(struct firmware_boot *boot)

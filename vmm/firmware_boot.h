@@ -35,4 +35,7 @@ void firmware_boot_destroy(struct firmware_boot *boot); /* accepts NULL */
 /* The state of power-on: before the first run, too. No CPU runs. */
 void firmware_boot_reset(struct firmware_boot *boot);
 
+/* The state in which firmware finds that the machine wakes from S3: memory is as it was. */
+void firmware_boot_resume(struct firmware_boot *boot);
+
 #endif

@@ -133,7 +133,6 @@ int machine_load(struct machine *m, struct boot_entry *ret_entry, char *why, siz
 	int error;
 
 	if (m->firmware_files) {
-		firmware_files_reset(m->firmware_files);
 		firmware_boot_reset(m->firmware_boot);
 		*ret_entry = (struct boot_entry){.mode = BOOT_RESET_VECTOR};
 		return 0;

@@ -12,7 +12,7 @@
 #include "vmm/base/log.h"
 #include "vmm/boot.h"
 #include "vmm/events.h"
-#include "vmm/firmware.h"
+#include "vmm/firmware_files.h"
 #include "vmm/irq.h"
 #include "vmm/layout.h"
 #include "vmm/loop.h"
@@ -36,6 +36,8 @@ void machine_reset_devices(struct machine *m)
 	serial_reset(m->serial);
 	if (m->watchdog)
 		watchdog_reset(m->watchdog);
+	if (m->firmware_files)
+		firmware_files_reset(m->firmware_files);
 }
 
 /* The cards are done, and nobody else was to do anything meanwhile. */

@@ -16,6 +16,7 @@
 #include "vmm/boot.h"
 #include "vmm/events.h"
 #include "vmm/firmware.h"
+#include "vmm/firmware_boot.h"
 #include "vmm/loop.h"
 #include "vmm/machine_internal.h"
 #include "vmm/slots.h"
@@ -63,13 +64,25 @@ static void fall_asleep(struct machine *m)
 
 static int begin_again(struct machine *m, const struct boot_entry *entry)
 {
-	int error;
+	int error = 0;
 
 	for_each_slot(m, vfio_slot_resume);
-	error = pci_host_assign(m->pci);
+	if (entry->mode == BOOT_RESET_VECTOR)
+		firmware_boot_resume(m->firmware_boot);
+	else
+		error = pci_host_assign(m->pci);
 	acpi_pm_resume(m->pm);
 	irq_chip_assert_again(m->irq);
 	return error ? error : vcpus_reset(m->vcpus, entry);
+}
+
+/* Firmware has a FACS of its own, and does its part itself. False: the guest left no vector. */
+static bool find_entry(const struct machine *m, struct boot_entry *ret_entry)
+{
+	if (!m->firmware_boot)
+		return firmware_waking_entry(m->mem, ret_entry);
+	*ret_entry = (struct boot_entry){.mode = BOOT_RESET_VECTOR};
+	return true;
 }
 
 static void tell_resume(const struct machine *m, enum acpi_pm_wake woken_by)
@@ -90,7 +103,7 @@ static void wake_up(struct machine *m, enum acpi_pm_wake woken_by)
 
 	m->is_suspended = false;
 	tell_resume(m, woken_by);
-	if (!firmware_waking_entry(m->mem, &entry)) {
+	if (!find_entry(m, &entry)) {
 		log_guest("the guest left no waking vector in the FACS, resetting");
 		machine_reset(m);
 	} else if (begin_again(m, &entry)) {

@@ -259,6 +259,23 @@ static void test_firmware_boot_tables_follow_ecam(void **state)
 	assert_memory_equal(f->file, "RSD PTR ", 8);
 }
 
+static void test_firmware_boot_offers_s3_and_resumes(void **state)
+{
+	static const uint8_t states[] = {0x80, 0, 0, 0x80 | ACPI_PM_SLP_TYP_S3, 0,
+					 0x80 | ACPI_PM_SLP_TYP_S5};
+	struct fixture *f = *state;
+	uint8_t *last = mem_hva(f->mem, BIOS_AREA_END - 1, 1);
+
+	assert_int_equal(read_file(f, "etc/system-states"), sizeof(states));
+	assert_memory_equal(f->file, states, sizeof(states));
+	*last = 0x5a;
+	firmware_boot_resume(f->boot);
+	assert_int_equal(cmos(f, 0x0f, 1), 0xfe);
+	assert_int_equal(*last, 0x5a);
+	/* Nothing is selected any more. */
+	assert_int_equal(guest_in(f->port, PORT_FW_CFG + 1, 1), 0);
+}
+
 static void test_firmware_boot_reset_is_power_on(void **state)
 {
 	struct fixture *f = *state;
@@ -281,6 +298,7 @@ int main(void)
 		TEST(test_firmware_boot_describes_cpus_and_disks),
 		TEST(test_firmware_boot_gives_smbios),
 		TEST(test_firmware_boot_tables_follow_ecam),
+		TEST(test_firmware_boot_offers_s3_and_resumes),
 		TEST(test_firmware_boot_reset_is_power_on),
 	};
 
