@@ -41,10 +41,10 @@ struct virtio_vhost_user {
 	union {
 		struct virtio_blk_config block; /* the back end's */
 		struct virtio_fs_config fs;
-		uint8_t bytes[1];
+		uint8_t bytes[sizeof(struct virtio_blk_config)];
 	} space;
 	atomic_bool lost;                /* there is no back end */
-	atomic_bool serving;             /* it has the rings */
+	atomic_bool serving;             /* it has the rings: else the driver wants no news of it */
 };
 
 static struct virtio_vhost_user *device_of(struct virtio_dev *dev)
@@ -73,7 +73,8 @@ static void on_ring_error(void *opaque)
 {
 	struct virtio_vhost_user *device = opaque;
 
-	virtio_dev_break(&device->dev, "the back end refuses what is in its rings");
+	if (device->serving)
+		virtio_dev_break(&device->dev, "the back end refuses what is in its rings");
 }
 
 /* VIRTIO 1.2, 5.2.4 Device configuration layout: the number of queues is that of ours. */

@@ -700,6 +700,21 @@ static void test_vhost_user_dies_unused(void **state)
 	assert_true(needs_reset(f));
 }
 
+static void test_vhost_user_ring_error_of_before(void **state)
+{
+	struct fixture *f = *state;
+
+	create_block(f, 1);
+	bring_up(f, V1);
+	virtio_dev_reset(f->dev);
+	pthread_mutex_lock(&f->back_end->lock);
+	eventfd_write(f->back_end->queue[0].error_fd, 1);
+	pthread_mutex_unlock(&f->back_end->lock);
+	await(virtio_vhost_user_watch_fd(f->device));
+	virtio_vhost_user_service(f->device);
+	assert_int_equal(virtio_dev_status(f->dev), 0);
+}
+
 static void test_vhost_user_dies_at_the_cache(void **state)
 {
 	struct fixture *f = *state;
@@ -804,6 +819,7 @@ int main(void)
 		TEST(test_vhost_user_lies),
 		TEST(test_vhost_user_dies),
 		TEST(test_vhost_user_dies_unused),
+		TEST(test_vhost_user_ring_error_of_before),
 		TEST(test_vhost_user_dies_at_the_cache),
 		TEST(test_vhost_user_ring_error),
 		TEST(test_vhost_user_stops_with_requests),
