@@ -153,6 +153,11 @@ static void disconnect(struct vhost_user *user)
 	user->failed = true;
 }
 
+void vhost_user_leave(struct vhost_user *user)
+{
+	disconnect(user);
+}
+
 int vhost_user_connect(struct vhost_user *user, const struct vhost_user_needs *needs,
 		       uint8_t *ret_config, char *ret_why, size_t why_size)
 {

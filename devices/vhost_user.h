@@ -61,6 +61,9 @@ int vhost_user_connect(struct vhost_user *user, const struct vhost_user_needs *n
 /* Has it not closed the connection, as far as is known without asking it? */
 bool vhost_user_is_there(struct vhost_user *user);
 
+/* Ends the connection for good, without a word: the machine ends. */
+void vhost_user_leave(struct vhost_user *user);
+
 /* The device's features that the back end has. */
 uint64_t vhost_user_features(const struct vhost_user *user);
 

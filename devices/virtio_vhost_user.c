@@ -161,7 +161,7 @@ static void stop(struct virtio_dev *dev)
 	struct virtio_vhost_user *device = device_of(dev);
 
 	device->serving = false;
-	if (vhost_user_stop(device->back_end, dev))
+	if (!device->lost && vhost_user_stop(device->back_end, dev))
 		virtio_dev_break(dev, "its back end does not tell how far it came");
 }
 
@@ -260,6 +260,12 @@ int virtio_vhost_user_create(const struct vhost_user_config *config,
 	}
 	*ret_device = device;
 	return 0;
+}
+
+void virtio_vhost_user_leave(struct virtio_vhost_user *device)
+{
+	device->lost = true;
+	vhost_user_leave(device->back_end);
 }
 
 void virtio_vhost_user_destroy(struct virtio_vhost_user *device)

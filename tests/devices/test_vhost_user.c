@@ -770,6 +770,23 @@ static void test_vhost_user_stops_with_requests(void **state)
 	assert_int_equal(f->dev->queue[0].ring.next_avail, 0);
 }
 
+/* At the end of the machine nobody waits. */
+static void test_vhost_user_leaves(void **state)
+{
+	struct fixture *f = *state;
+
+	begin_plan(f, &(struct plan){.wrong = SILENCE, .request = VHOST_USER_GET_VRING_BASE});
+	assert_int_equal(create(f, VHOST_USER_BLOCK, 1), 0);
+	bring_up(f, V1);
+	do_request(f, 0);
+	virtio_vhost_user_leave(f->device);
+	virtio_dev_set_bus_master(f->dev, false);
+	assert_false(f->dev->running);
+	assert_false(needs_reset(f));
+	assert_int_equal(fake_back_end_count(f->back_end, VHOST_USER_GET_VRING_BASE), 0);
+	end_plan(f);
+}
+
 /* What the back end still has is waited for: it is told to stop only once it has answered. */
 static void *wake_later(void *opaque)
 {
@@ -824,6 +841,7 @@ int main(void)
 		TEST(test_vhost_user_ring_error),
 		TEST(test_vhost_user_stops_with_requests),
 		TEST(test_vhost_user_waits_for_requests),
+		TEST(test_vhost_user_leaves),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
