@@ -20,11 +20,16 @@
 
 #define FEATURE(bit) (1ULL << (bit))
 #define PROTOCOL_WANTED                                                                        \
-	(FEATURE(VHOST_USER_PROTOCOL_F_MQ) | FEATURE(VHOST_USER_PROTOCOL_F_REPLY_ACK) |        \
-	 FEATURE(VHOST_USER_PROTOCOL_F_CONFIG))
+	(FEATURE(VHOST_USER_PROTOCOL_F_MQ) | FEATURE(VHOST_USER_PROTOCOL_F_REPLY_ACK))
+/* Where the configuration is the back end's, which may change it. */
+#define PROTOCOL_CONFIG                                                                        \
+	(FEATURE(VHOST_USER_PROTOCOL_F_CONFIG) | FEATURE(VHOST_USER_PROTOCOL_F_BACKEND_REQ))
 
 #define CONNECT_S 5
-#define SOURCE_RINGS 0U /* in struct epoll_event.data; else the number of a connection */
+/* In struct epoll_event.data; else the number of a connection. */
+#define SOURCE_RINGS 0ULL
+#define SOURCE_CHANNEL (1ULL << 32)
+#define SOURCES 3
 
 const struct vhost_user_patience vhost_user_patience = {
 	.answer_us = 5000000, .ending_us = 5000000, .stop_us = 30000000};
@@ -49,7 +54,7 @@ static int open_socket(struct vhost_user *user, char *why, size_t why_size)
 	return fd;
 }
 
-static int get_config(struct vhost_user *user, unsigned int size, uint8_t *ret_config,
+static int ask_config(struct vhost_user *user, unsigned int size, uint8_t *ret_config,
 		      uint64_t deadline_us)
 {
 	const struct vhost_user_config_space request = {.size = size};
@@ -80,15 +85,17 @@ static const char *missing(const struct vhost_user *user, const struct vhost_use
 	return NULL;
 }
 
-static int ask_features(struct vhost_user *user, uint64_t deadline_us)
+static int ask_features(struct vhost_user *user, bool asks_config, uint64_t deadline_us)
 {
-	uint64_t offered = 0, protocol;
+	uint64_t offered = 0, protocol, wanted = PROTOCOL_WANTED;
 	int error = vhost_user_get_u64(user, VHOST_USER_GET_FEATURES, &user->features, deadline_us);
 
 	if (!error && user->features & FEATURE(VHOST_USER_F_PROTOCOL_FEATURES))
 		error = vhost_user_get_u64(user, VHOST_USER_GET_PROTOCOL_FEATURES, &offered,
 					   deadline_us);
-	protocol = offered & PROTOCOL_WANTED;
+	if (asks_config)
+		wanted |= PROTOCOL_CONFIG;
+	protocol = offered & wanted;
 	if (!error && protocol)
 		error = vhost_user_set(user, VHOST_USER_SET_PROTOCOL_FEATURES, &protocol,
 				       sizeof(protocol), deadline_us);
@@ -108,11 +115,27 @@ static int ask_queues(struct vhost_user *user, unsigned int least, uint64_t dead
 	return error;
 }
 
+static int open_channel(struct vhost_user *user, uint64_t deadline_us)
+{
+	int theirs, error;
+
+	if (!(user->protocol & FEATURE(VHOST_USER_PROTOCOL_F_BACKEND_REQ)))
+		return 0;
+	error = vhost_user_channel_open(&user->channel, user->watch_fd, SOURCE_CHANNEL, &theirs);
+	if (error)
+		return error;
+	error = vhost_user_call(user, (struct vhost_user_call){
+		.request = VHOST_USER_SET_BACKEND_REQ_FD, .fds = &theirs, .fd_count = 1,
+		.deadline_us = deadline_us});
+	close(theirs);
+	return error;
+}
+
 static int negotiate(struct vhost_user *user, const struct vhost_user_needs *needs,
 		     uint8_t *ret_config, char *why, size_t why_size)
 {
 	uint64_t deadline_us = clock_us() + user->patience->answer_us;
-	int error = ask_features(user, deadline_us);
+	int error = ask_features(user, needs->config_size, deadline_us);
 	const char *lack = error ? NULL : missing(user, needs);
 
 	if (lack) {
@@ -128,8 +151,10 @@ static int negotiate(struct vhost_user *user, const struct vhost_user_needs *nee
 			 needs->queues);
 		return -EOPNOTSUPP;
 	}
+	if (!error)
+		error = open_channel(user, deadline_us);
 	if (!error && needs->config_size)
-		error = get_config(user, needs->config_size, ret_config, deadline_us);
+		error = ask_config(user, needs->config_size, ret_config, deadline_us);
 	if (error)
 		snprintf(why, why_size, "the back end %s",
 			 user->failed ? user->why : "refuses the session");
@@ -147,6 +172,7 @@ static int watch(struct vhost_user *user)
 static void disconnect(struct vhost_user *user)
 {
 	user->connection++;
+	vhost_user_channel_close(&user->channel);
 	if (user->fd >= 0)
 		close(user->fd);
 	user->fd = -1;
@@ -183,6 +209,11 @@ uint64_t vhost_user_features(const struct vhost_user *user)
 	return user->features & ~FEATURE(VHOST_USER_F_PROTOCOL_FEATURES);
 }
 
+int vhost_user_get_config(struct vhost_user *user, unsigned int size, uint8_t *ret_config)
+{
+	return ask_config(user, size, ret_config, clock_us() + user->patience->answer_us);
+}
+
 int vhost_user_set_config(struct vhost_user *user, uint32_t off, uint32_t len, const uint8_t *bytes)
 {
 	struct vhost_user_config_space space = {.off = off, .size = len};
@@ -210,6 +241,7 @@ int vhost_user_create(const char *path, const struct vhost_user_patience *patien
 	user->listener = listener;
 	user->fd = -1;
 	user->failed = true;
+	vhost_user_channel_init(&user->channel);
 	user->watch_fd = epoll_create1(EPOLL_CLOEXEC);
 	user->error_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (user->watch_fd < 0 || user->error_fd < 0 ||
@@ -227,6 +259,7 @@ void vhost_user_destroy(struct vhost_user *user)
 	if (!user)
 		return;
 	disconnect(user);
+	vhost_user_channel_finish(&user->channel);
 	if (user->error_fd >= 0)
 		close(user->error_fd);
 	if (user->watch_fd >= 0)
@@ -248,15 +281,23 @@ int vhost_user_watch_fd(const struct vhost_user *user)
 	return user->watch_fd;
 }
 
-void vhost_user_service(struct vhost_user *user)
+static void serve_source(struct vhost_user *user, uint64_t source)
 {
 	const struct vhost_user_listener *listener = user->listener;
-	struct epoll_event event;
 
-	if (epoll_wait(user->watch_fd, &event, 1, 0) != 1)
-		return;
-	if (event.data.u64 == SOURCE_RINGS && eventfd_drain(user->error_fd))
+	if (source == SOURCE_RINGS && eventfd_drain(user->error_fd))
 		listener->ring_error(listener->opaque);
-	else if (event.data.u64 == user->connection)
+	else if (source == SOURCE_CHANNEL && vhost_user_channel_service(&user->channel))
+		listener->config_changed(listener->opaque);
+	else if (source == user->connection)
 		listener->lost(listener->opaque, -ECONNRESET, "closed the connection");
+}
+
+void vhost_user_service(struct vhost_user *user)
+{
+	struct epoll_event events[SOURCES];
+	int count = epoll_wait(user->watch_fd, events, SOURCES, 0);
+
+	for (int i = 0; i < count; i++)
+		serve_source(user, events[i].data.u64);
 }

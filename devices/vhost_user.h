@@ -26,6 +26,8 @@ struct vhost_user_listener {
 	void (*lost)(void *opaque, int error, const char *what);
 	/* The back end says that a ring has what may not be there. */
 	void (*ring_error)(void *opaque);
+	/* vhost_user_get_config() gives another configuration from now on. */
+	void (*config_changed)(void *opaque);
 };
 
 /* How long a back end may take, in microseconds. */
@@ -66,6 +68,9 @@ void vhost_user_leave(struct vhost_user *user);
 
 /* The device's features that the back end has. */
 uint64_t vhost_user_features(const struct vhost_user *user);
+
+/* Reads the configuration again. 0, or the connection is lost and `ret_config` is as it was. */
+int vhost_user_get_config(struct vhost_user *user, unsigned int size, uint8_t *ret_config);
 
 /* The driver writes to the configuration. 0, -EREMOTEIO: refused; or the connection is lost. */
 int vhost_user_set_config(struct vhost_user *user, uint32_t off, uint32_t len,

@@ -4,6 +4,7 @@
 #ifndef DEVICES_VHOST_USER_INTERNAL_H
 #define DEVICES_VHOST_USER_INTERNAL_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -12,6 +13,14 @@
 #include "devices/vhost_user.h"
 #include "devices/vhost_user_protocol.h"
 
+/* The other direction, see vhost_user_channel.c. */
+struct vhost_user_channel {
+	pthread_mutex_t lock;     /* protects the rest; a leaf */
+	int fd;                   /* -1: closed */
+	struct vhost_user_header header;
+	size_t got;               /* bytes of it */
+};
+
 struct vhost_user {
 	const char *path;
 	const struct vhost_user_patience *patience;
@@ -19,8 +28,9 @@ struct vhost_user {
 	int fd;                   /* the connection; -1: none yet */
 	bool failed;              /* it said or did what ends it */
 	atomic_uint connection;   /* counts them; service() reads it */
-	int watch_fd;             /* epoll: the connection's end, and error_fd */
+	int watch_fd;             /* epoll: the connection's end, error_fd, the channel */
 	int error_fd;             /* eventfd, of all rings */
+	struct vhost_user_channel channel;
 	uint64_t features, protocol;
 	unsigned int queues;      /* as many as the back end has */
 	bool shared;              /* it has the guest's memory */
@@ -54,5 +64,18 @@ int vhost_user_set_state(struct vhost_user *user, enum vhost_user_request reques
 			 unsigned int index, unsigned int number, uint64_t deadline_us);
 int vhost_user_set_fd(struct vhost_user *user, enum vhost_user_request request, unsigned int index,
 		      int fd, uint64_t deadline_us);
+
+void vhost_user_channel_init(struct vhost_user_channel *channel);
+void vhost_user_channel_finish(struct vhost_user_channel *channel);
+
+/* A new channel in place of the last one; `watch_fd` tells of its messages as `source`. Its other
+ * end is the caller's. 0, or a negative errno. */
+int vhost_user_channel_open(struct vhost_user_channel *channel, int watch_fd, uint64_t source,
+			    int *ret_theirs);
+void vhost_user_channel_close(struct vhost_user_channel *channel);
+
+/* Takes what has come, and never waits. True: the configuration has changed. What is no such
+ * message closes the channel. */
+bool vhost_user_channel_service(struct vhost_user_channel *channel);
 
 #endif

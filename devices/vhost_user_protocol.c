@@ -17,6 +17,14 @@ int vhost_user_reply_check(enum vhost_user_request request, size_t size,
 	return reply->size == size ? 0 : -EPROTO;
 }
 
+int vhost_user_message_check(const struct vhost_user_header *message)
+{
+	return message->request == VHOST_USER_BACKEND_CONFIG_CHANGE_MSG && !message->size &&
+			       (message->flags & ~VHOST_USER_NEED_REPLY) == VHOST_USER_VERSION
+		       ? 0
+		       : -EPROTO;
+}
+
 int vhost_user_config_check(const struct vhost_user_config_space *request,
 			    const struct vhost_user_config_space *reply)
 {

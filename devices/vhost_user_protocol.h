@@ -26,9 +26,13 @@ enum vhost_user_request {
 	VHOST_USER_SET_PROTOCOL_FEATURES = 16,
 	VHOST_USER_GET_QUEUE_NUM = 17,
 	VHOST_USER_SET_VRING_ENABLE = 18,
+	VHOST_USER_SET_BACKEND_REQ_FD = 21, /* SLAVE_REQ in documents before 2023 */
 	VHOST_USER_GET_CONFIG = 24,
 	VHOST_USER_SET_CONFIG = 25,
 };
+
+/* vhost-user, Back-end message types */
+#define VHOST_USER_BACKEND_CONFIG_CHANGE_MSG 2U
 
 /* Of the device's features; vhost-user, Communication */
 #define VHOST_USER_F_PROTOCOL_FEATURES 30
@@ -36,6 +40,7 @@ enum vhost_user_request {
 /* vhost-user, Protocol features */
 #define VHOST_USER_PROTOCOL_F_MQ 0
 #define VHOST_USER_PROTOCOL_F_REPLY_ACK 3
+#define VHOST_USER_PROTOCOL_F_BACKEND_REQ 5
 #define VHOST_USER_PROTOCOL_F_CONFIG 9
 
 /* vhost-user, Header */
@@ -74,6 +79,10 @@ struct vhost_user_config_space {
  * back end's (an empty payload); -EPROTO: no answer. */
 int vhost_user_reply_check(enum vhost_user_request request, size_t size,
 			   const struct vhost_user_header *reply);
+
+/* Of what the back end says by itself, only a change of its configuration is agreed on: 0; -EPROTO:
+ * it is something else. */
+int vhost_user_message_check(const struct vhost_user_header *message);
 
 /* The reply's own contents, which belong to what was asked: 0 or -EPROTO. */
 int vhost_user_config_check(const struct vhost_user_config_space *request,

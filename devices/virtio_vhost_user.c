@@ -43,6 +43,7 @@ struct virtio_vhost_user {
 		struct virtio_fs_config fs;
 		uint8_t bytes[sizeof(struct virtio_blk_config)];
 	} space;
+	atomic_bool stale;               /* the back end's configuration is another one now */
 	atomic_bool lost;                /* there is no back end */
 	atomic_bool serving;             /* it has the rings: else the driver wants no news of it */
 };
@@ -75,6 +76,16 @@ static void on_ring_error(void *opaque)
 
 	if (device->serving)
 		virtio_dev_break(&device->dev, "the back end refuses what is in its rings");
+}
+
+/* The driver reads it on a CPU of its own, which may wait for it. */
+static void on_config_changed(void *opaque)
+{
+	struct virtio_vhost_user *device = opaque;
+
+	device->stale = true;
+	if (device->serving)
+		virtio_dev_config_changed(&device->dev);
 }
 
 /* VIRTIO 1.2, 5.2.4 Device configuration layout: the number of queues is that of ours. */
@@ -126,7 +137,12 @@ static int connect_back_end(struct virtio_vhost_user *device, char *why, size_t 
 
 static void config_read(struct virtio_dev *dev, uint32_t off, uint32_t len, uint8_t *ret_bytes)
 {
-	memcpy(ret_bytes, device_of(dev)->space.bytes + off, len);
+	struct virtio_vhost_user *device = device_of(dev);
+
+	if (atomic_exchange(&device->stale, false) &&
+	    !vhost_user_get_config(device->back_end, dev->config_size, device->space.bytes))
+		fill_block(device);
+	memcpy(ret_bytes, device->space.bytes + off, len);
 }
 
 /* VIRTIO 1.2, 5.2.4 Device configuration layout: nothing else is the driver's to write. */
@@ -240,7 +256,8 @@ int virtio_vhost_user_create(const struct vhost_user_config *config,
 		device->config = *config;
 		device->kind = kind;
 		device->lost = true; /* until there is one: nothing to report */
-		device->listener = (struct vhost_user_listener){device, lose, on_ring_error};
+		device->listener = (struct vhost_user_listener){device, lose, on_ring_error,
+								on_config_changed};
 		snprintf(device->dev.name, sizeof(device->dev.name), "%s", name);
 		error = virtio_dev_init(&device->dev, kind->ops, 0,
 					kind->other_queues + config->queues, QUEUE_SIZE);

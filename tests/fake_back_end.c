@@ -260,6 +260,11 @@ static void perform(struct fake_back_end *back_end, struct fake_back_end_message
 	case VHOST_USER_SET_CONFIG:
 		memcpy(&back_end->written, request->payload, sizeof(back_end->written));
 		break;
+	case VHOST_USER_SET_BACKEND_REQ_FD:
+		must(request->fds == 1, "a channel");
+		replace_fd(&back_end->channel_fd, request->fd[0]);
+		request->fds = 0;
+		break;
 	case VHOST_USER_GET_VRING_BASE:
 		stop_queue(back_end, request, answer);
 		break;
@@ -341,6 +346,7 @@ static void forget(struct fake_back_end *back_end)
 		replace_fd(&queue->error_fd, -1);
 		queue->enabled = false;
 	}
+	replace_fd(&back_end->channel_fd, -1);
 	unmap(back_end);
 }
 
@@ -384,6 +390,7 @@ struct fake_back_end *fake_back_end_create(void)
 	back_end->features = ~0ULL;
 	back_end->protocol_features = ~0ULL;
 	back_end->queue_num = 4;
+	back_end->channel_fd = -1;
 	memcpy(back_end->config, &block, sizeof(block));
 	for (unsigned int i = 0; i < FAKE_BACK_END_QUEUES; i++)
 		back_end->queue[i] = (struct fake_back_end_queue){

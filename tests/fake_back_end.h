@@ -66,6 +66,7 @@ struct fake_back_end {
 	struct vhost_user_memory memory;
 	struct fake_back_end_queue queue[FAKE_BACK_END_QUEUES];
 	struct vhost_user_config_space written; /* the last SET_CONFIG */
+	int channel_fd;          /* for what the back end says by itself; -1: none */
 
 	/* its own */
 	void *map[VHOST_USER_REGIONS_MAX];

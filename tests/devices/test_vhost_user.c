@@ -175,7 +175,7 @@ static void test_vhost_user_block(void **state)
 	assert_int_equal(f->back_end->accepted,
 			 V1 | FEATURE(VIRTIO_BLK_F_MQ) | FEATURE(VIRTIO_RING_F_EVENT_IDX) |
 				 FEATURE(VHOST_USER_F_PROTOCOL_FEATURES));
-	assert_int_equal(f->back_end->protocol_accepted, 0x209);
+	assert_int_equal(f->back_end->protocol_accepted, 0x229);
 	do_request(f, 0);
 	do_request(f, 1);
 	do_request(f, 1);
@@ -316,6 +316,123 @@ static void test_vhost_user_cache(void **state)
 	assert_int_equal(wce, 0);
 }
 
+/* --- a configuration that changes --- */
+
+/* Says `len` bytes of a message on its channel. */
+static void say(struct fixture *f, const struct vhost_user_header *message, size_t len)
+{
+	pthread_mutex_lock(&f->back_end->lock);
+	assert_int_equal(write(f->back_end->channel_fd, message, len), len);
+	pthread_mutex_unlock(&f->back_end->lock);
+}
+
+static void service(struct fixture *f)
+{
+	await(virtio_vhost_user_watch_fd(f->device));
+	virtio_vhost_user_service(f->device);
+}
+
+static uint64_t read_capacity(struct fixture *f)
+{
+	uint64_t capacity;
+
+	virtio_dev_read_config(f->dev, 0, sizeof(capacity), (uint8_t *)&capacity);
+	return capacity;
+}
+
+static void set_capacity(struct fixture *f, uint64_t capacity)
+{
+	pthread_mutex_lock(&f->back_end->lock);
+	memcpy(f->back_end->config, &capacity, sizeof(capacity));
+	pthread_mutex_unlock(&f->back_end->lock);
+}
+
+static void test_vhost_user_config_changes(void **state)
+{
+	struct vhost_user_header message = {.request = VHOST_USER_BACKEND_CONFIG_CHANGE_MSG,
+					    .flags = VHOST_USER_VERSION};
+	struct {
+		struct vhost_user_header header;
+		uint64_t good;
+	} __attribute__((packed)) answer;
+	struct fixture *f = *state;
+	struct virtio_blk_config config;
+
+	create_block(f, 2);
+	bring_up(f, V1 | FEATURE(VIRTIO_BLK_F_MQ));
+	set_capacity(f, 4096);
+	assert_int_equal(read_capacity(f), 2048);
+	assert_false(eventfd_drain(f->dev->config_fd));
+	/* In pieces. */
+	say(f, &message, 5);
+	service(f);
+	assert_false(eventfd_drain(f->dev->config_fd));
+	say(f, (struct vhost_user_header *)(void *)((uint8_t *)&message + 5), sizeof(message) - 5);
+	service(f);
+	assert_true(eventfd_drain(f->dev->config_fd));
+	assert_int_equal(fake_back_end_count(f->back_end, VHOST_USER_GET_CONFIG), 1);
+	assert_int_equal(read_capacity(f), 4096);
+	assert_int_equal(read_capacity(f), 4096);
+	assert_int_equal(fake_back_end_count(f->back_end, VHOST_USER_GET_CONFIG), 2);
+	virtio_dev_read_config(f->dev, 0, sizeof(config), (uint8_t *)&config);
+	assert_int_equal(config.num_queues, 2);
+	/* With an answer. */
+	message.flags |= VHOST_USER_NEED_REPLY;
+	say(f, &message, sizeof(message));
+	service(f);
+	assert_int_equal(read(f->back_end->channel_fd, &answer, sizeof(answer)), sizeof(answer));
+	assert_int_equal(answer.header.request, message.request);
+	assert_int_equal(answer.header.flags, VHOST_USER_VERSION | VHOST_USER_REPLY);
+	assert_int_equal(answer.header.size, sizeof(answer.good));
+	assert_int_equal(answer.good, 0);
+	do_request(f, 0);
+}
+
+/* The end of the channel, and no more than that. */
+static void test_vhost_user_says_nonsense(void **state)
+{
+	static const struct vhost_user_header messages[] = {
+		{.request = 1, .flags = VHOST_USER_VERSION},
+		{.request = VHOST_USER_BACKEND_CONFIG_CHANGE_MSG, .flags = 0},
+		{.request = VHOST_USER_BACKEND_CONFIG_CHANGE_MSG,
+		 .flags = VHOST_USER_VERSION | VHOST_USER_REPLY},
+		{.request = VHOST_USER_BACKEND_CONFIG_CHANGE_MSG, .flags = VHOST_USER_VERSION,
+		 .size = 0xffffffff},
+	};
+	struct fixture *f = *state;
+	char byte;
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(messages); i++) {
+		create_block(f, 1);
+		bring_up(f, V1);
+		say(f, &messages[i], sizeof(messages[i]));
+		service(f);
+		assert_int_equal(read(f->back_end->channel_fd, &byte, 1), 0);
+		assert_false(eventfd_drain(f->dev->config_fd));
+		do_request(f, 0);
+		virtio_dev_reset(f->dev);
+		virtio_vhost_user_destroy(f->device);
+		f->device = NULL;
+		fake_back_end_stop(f->back_end);
+	}
+}
+
+/* What it is now cannot be read any more: it is as it was. */
+static void test_vhost_user_config_is_lost(void **state)
+{
+	static const struct vhost_user_header message = {
+		.request = VHOST_USER_BACKEND_CONFIG_CHANGE_MSG, .flags = VHOST_USER_VERSION};
+	struct fixture *f = *state;
+
+	create_block(f, 1);
+	bring_up(f, V1);
+	say(f, &message, sizeof(message));
+	service(f);
+	fake_back_end_stop(f->back_end);
+	assert_int_equal(read_capacity(f), 2048);
+	assert_true(needs_reset(f));
+}
+
 /* --- what cannot be --- */
 
 static void test_vhost_user_refuses_back_ends(void **state)
@@ -426,7 +543,7 @@ static void do_wrong(void *opaque, const struct fake_back_end_message *request,
 
 static const enum vhost_user_request at_first[] = {
 	VHOST_USER_GET_FEATURES, VHOST_USER_GET_PROTOCOL_FEATURES, VHOST_USER_SET_OWNER,
-	VHOST_USER_GET_QUEUE_NUM, VHOST_USER_GET_CONFIG,
+	VHOST_USER_GET_QUEUE_NUM, VHOST_USER_SET_BACKEND_REQ_FD, VHOST_USER_GET_CONFIG,
 };
 
 static const enum vhost_user_request at_start[] = {
@@ -548,8 +665,8 @@ static void test_vhost_user_cut(void **state)
 {
 	struct fixture *f = *state;
 
-	/* Five answers at first, then those of a start with one queue. */
-	for (unsigned int nth = 0; nth < 14; nth++) {
+	/* Six answers at first, then those of a start with one queue. */
+	for (unsigned int nth = 0; nth < 15; nth++) {
 		struct cut cut = {.nth = nth};
 
 		for (size_t bytes = 0, size = 1; bytes < size; bytes++) {
@@ -558,7 +675,7 @@ static void test_vhost_user_cut(void **state)
 			f->back_end->hook = cut_answer;
 			f->back_end->hook_opaque = &cut;
 			fake_back_end_start(f->back_end);
-			if (nth < 5) {
+			if (nth < 6) {
 				assert_int_equal(create(f, VHOST_USER_BLOCK, 1), -ECONNRESET);
 				assert_non_null(strstr(f->why, "closed the connection"));
 			} else {
@@ -673,12 +790,7 @@ static void test_vhost_user_dies(void **state)
 	assert_true(f->dev->running);
 	assert_false(needs_reset(f));
 	do_request(f, 0);
-	{
-		uint64_t capacity;
-
-		virtio_dev_read_config(f->dev, 0, sizeof(capacity), (uint8_t *)&capacity);
-		assert_int_equal(capacity, 4096);
-	}
+	assert_int_equal(read_capacity(f), 4096);
 	/* And its end is seen as that of the first one. */
 	fake_back_end_stop(f->back_end);
 	await(watch);
@@ -827,6 +939,9 @@ int main(void)
 		TEST(test_vhost_user_goes_on_after_bus_master),
 		TEST(test_vhost_user_leaves_queues_out),
 		TEST(test_vhost_user_cache),
+		TEST(test_vhost_user_config_changes),
+		TEST(test_vhost_user_says_nonsense),
+		TEST(test_vhost_user_config_is_lost),
 		TEST(test_vhost_user_refuses_back_ends),
 		TEST(test_vhost_user_refuses_sockets),
 		TEST(test_vhost_user_wrong_at_first),

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 
 #include "devices/vhost_user.h"
 #include "devices/virtio.h"
@@ -144,6 +145,22 @@ static void ring_error(struct world *world, const struct step *step)
 	pthread_mutex_unlock(&back_end->lock);
 }
 
+/* On the channel: a change, or nonsense, or a part of it. */
+static void say(struct world *world, const struct step *step)
+{
+	const struct vhost_user_header message = {
+		.request = step->value & 1 ? step->value : VHOST_USER_BACKEND_CONFIG_CHANGE_MSG,
+		.flags = VHOST_USER_VERSION | (step->value & 2 ? VHOST_USER_NEED_REPLY : 0),
+		.size = step->value & 4 ? step->off : 0};
+	size_t len = step->queue & 0x80 ? step->queue % sizeof(message) : sizeof(message);
+
+	(void)world;
+	pthread_mutex_lock(&back_end->lock);
+	if (back_end->channel_fd >= 0)
+		send(back_end->channel_fd, &message, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+	pthread_mutex_unlock(&back_end->lock);
+}
+
 /* --- the driver --- */
 
 static void bring_up(struct world *world, uint64_t features)
@@ -225,7 +242,7 @@ static void reset(struct world *world, const struct step *step)
 
 static void (*const verbs[])(struct world *world, const struct step *step) = {
 	restart, offer, indices, bus_master, read_config, write_config, reset,
-	plan, sleep_or_wake, die, revive, service, ring_error,
+	plan, sleep_or_wake, die, revive, service, ring_error, say,
 };
 
 /* --- inputs --- */
@@ -281,7 +298,7 @@ static void write_seeds(int argc, char **argv)
 	} __attribute__((packed)) block = {
 		.steps = {{0, 0, 0, 0}, {1, 0, 1, 0}, {1, 1, 2, 0}, {4, 8, 0, 0}, {5, 0, 0, 0},
 			  {3, 0, 0, 0}, {3, 0, 0, 1}, {1, 0, 3, 0}, {7, 3, 12, 1}, {0, 0, 0, 0},
-			  {11, 0, 0, 0}, {0, 0, 0, 0}}},
+			  {13, 0, 0, 0}, {11, 0, 0, 0}}},
 		fs = {.type = 1,
 		      .steps = {{0, 0, 0, 0}, {1, 2, 1, 0}, {8, 0, 0, 0}, {1, 1, 1, 0},
 				{2, 1, 9, 2}, {3, 0, 0, 0}, {9, 0, 0, 0}, {11, 0, 0, 0},
