@@ -49,7 +49,7 @@ typedef uint64_t iova_t; /* address that a device uses for DMA; equals the gpa w
 #define FIRMWARE_RAM_LOW_MAX 0x80000000ULL
 #define FIRMWARE_MMIO32_START FIRMWARE_RAM_LOW_MAX
 #define FIRMWARE_MMIO32_SIZE (IOAPIC_START - FIRMWARE_MMIO32_START)
-#define FIRMWARE_MMIO64_ALIGN 0x40000000ULL
+#define FIRMWARE_MMIO64_ALIGN 0x40000000ULL /* firmware leaves so much below */
 #define ROM_END 0x100000000ULL /* of the firmware's ROM; the last ROM_LOW_SIZE also below 1 MiB */
 #define ROM_LOW_SIZE 0x20000ULL
 #define OPTION_ROM_START 0xc0000ULL

@@ -36,11 +36,12 @@ struct range machine_mmio64_window(const struct machine *machine)
 {
 	unsigned int bits = machine->kvm.address_bits;
 	uint64_t end = 1ULL << (bits < MMIO64_MAX_ADDRESS_BITS ? bits : MMIO64_MAX_ADDRESS_BITS);
-	uint64_t start = RAM_HIGH_START + machine->options->memory;
+	uint64_t memory = machine->options->memory;
+	uint64_t high = memory > FIRMWARE_RAM_LOW_MAX ? memory - FIRMWARE_RAM_LOW_MAX : 0;
+	uint64_t start = align_up(RAM_HIGH_START + high, FIRMWARE_MMIO64_ALIGN);
 
 	if (!machine->firmware_files)
 		return (struct range){end / 2, end / 2};
-	start = align_up(start, FIRMWARE_MMIO64_ALIGN);
 	return (struct range){start, (1ULL << bits) - start};
 }
 
