@@ -503,6 +503,12 @@ static void await_alarm(struct fixture *f)
 	}
 }
 
+/* PM1 status, but for bit 0, TMR_STS: the PM timer may just have come round. */
+static uint16_t pm1_status(const struct fixture *f)
+{
+	return (uint16_t)guest_in(f->port, PORT_PM1A_EVT, 2) & 0xfffe;
+}
+
 static void test_rtc_device_alarm_wakes(void **state)
 {
 	const uint16_t rtc_event = 0x400, sleep = 0x2000 | ACPI_PM_SLP_TYP_S3 << 10;
@@ -515,7 +521,7 @@ static void test_rtc_device_alarm_wakes(void **state)
 	await_alarm(f);
 	assert_int_equal(f->requests[MACHINE_WAKE], 1);
 	assert_int_equal(acpi_pm_woken_by(f->pm), ACPI_PM_RTC);
-	assert_int_equal(guest_in(f->port, PORT_PM1A_EVT, 2), rtc_event);
+	assert_int_equal(pm1_status(f), rtc_event);
 	assert_int_equal(in(f, RTC_C) & RTC_C_AF, RTC_C_AF);
 }
 
@@ -529,7 +535,7 @@ static void test_rtc_device_alarm_that_is_no_wake(void **state)
 	guest_out(f->port, PORT_PM1A_CNT, 2, sleep);
 	await_alarm(f);
 	assert_int_equal(f->requests[MACHINE_WAKE], 0);
-	assert_int_equal(guest_in(f->port, PORT_PM1A_EVT, 2), rtc_event);
+	assert_int_equal(pm1_status(f), rtc_event);
 }
 
 static void test_rtc_device_refuses_taken_ports(void **state)
