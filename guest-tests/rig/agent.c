@@ -196,6 +196,22 @@ static int do_cpus(char **arg, char *answer)
 	return 0;
 }
 
+/* steal: hundredths of a second that a CPU could have run and the host did not let it: proc(5). */
+static int do_steal(char **arg, char *answer)
+{
+	FILE *file = fopen("/proc/stat", "re");
+	unsigned long long steal;
+	int fields;
+
+	(void)arg;
+	if (!file)
+		return -errno;
+	fields = fscanf(file, "cpu %*u %*u %*u %*u %*u %*u %*u %llu", &steal);
+	fclose(file);
+	snprintf(answer, ANSWER_MAX, "%llu", steal);
+	return fields == 1 ? 0 : -EIO;
+}
+
 /* These answer first, then do: see perform(). */
 static int do_later(char **arg, char *answer)
 {
@@ -207,6 +223,7 @@ static int do_later(char **arg, char *answer)
 static const struct command commands[] = {
 	{"read", do_read, 1},         {"write", do_write, 2},   {"wait", do_wait, 3},
 	{"modprobe", do_modprobe, 1}, {"rmmod", do_rmmod, 1},   {"irqs", do_irqs, 1},
+	{"steal", do_steal, 0},
 	{"version", do_version, 0},   {"cpus", do_cpus, 0},     {"klog", do_klog, 0},
 	{"cfg", do_cfg, 3},           {"mem", do_mem, 3},       {"ifup", do_ifup, 2},
 	{"ifdown", do_ifdown, 1},     {"ping", do_ping, 2},     {"reboot", do_later, 0},
