@@ -128,12 +128,14 @@ int do_zero(char **arg, char *answer)
 	return range_ioctl(arg, BLKZEROOUT);
 }
 
-/* mount DEVICE DIRECTORY TYPE */
+/* mount DEVICE DIRECTORY TYPE [ro] */
 int do_mount(char **arg, char *answer)
 {
+	unsigned long flags = arg[3] ? MS_RDONLY : 0;
+
 	(void)answer;
 	mkdir(arg[1], 0755);
-	return mount(arg[0], arg[1], arg[2], 0, NULL) < 0 ? -errno : 0;
+	return mount(arg[0], arg[1], arg[2], flags, NULL) < 0 ? -errno : 0;
 }
 
 int do_umount(char **arg, char *answer)

@@ -69,6 +69,7 @@ struct vm {
 	struct termios termios; /* as the VMM found the terminal */
 	int tty_slave;        /* kept open, to look at the terminal after the VMM's end */
 	bool tty_restored;
+	bool own_guest;       /* the arguments name it; it has no agent */
 	char kernel[NAME_MAX_BYTES];
 	char append[LINE_MAX_BYTES];
 	char args[LINE_MAX_BYTES];
@@ -153,6 +154,11 @@ int vm_kill(struct rig *rig);
 int vm_ask(struct rig *rig, const char *command); /* sends; the answer is for vm_answer() */
 int vm_answer(struct rig *rig, unsigned int timeout_ms);
 void vm_pump(struct rig *rig);
+int vm_dead(const struct vm *vm); /* for waits that need a live guest: 0, or -1 after fail() */
+
+/* driver_console.c: what the guest of the present VM has said on its serial port */
+void console_begin(void);
+void console_feed(const char *text, size_t len);
 
 /* driver_events.c */
 int events_begin(struct events *events, const char *path);
@@ -209,7 +215,7 @@ int do_event_last(struct rig *rig, const struct words *words, const char *rest);
 int do_watch(struct rig *rig, const struct words *words, const char *rest);
 
 /* Steps of driver_values.c, driver_writer.c, driver_monitor.c, driver_usage.c, driver_soak.c,
- * driver_api.c, driver_server.c, driver_run.c. */
+ * driver_api.c, driver_server.c, driver_run.c, driver_console.c. */
 int do_random(struct rig *rig, const struct words *words, const char *rest);
 int do_keep(struct rig *rig, const struct words *words, const char *rest);
 int do_field(struct rig *rig, const struct words *words, const char *rest);
@@ -230,5 +236,6 @@ int do_host_serve(struct rig *rig, const struct words *words, const char *rest);
 int do_host_kill(struct rig *rig, const struct words *words, const char *rest);
 int do_run(struct rig *rig, const struct words *words, const char *rest);
 int do_host_run(struct rig *rig, const struct words *words, const char *rest);
+int do_console(struct rig *rig, const struct words *words, const char *rest);
 
 #endif

@@ -43,9 +43,12 @@ static int open_terminal(struct vm *vm)
 static void write_arguments(const struct vm *vm, char *line, size_t size)
 {
 	char initrd[128];
-	int len = snprintf(line, size, VMM "\t--kernel\t/guests/%s/kernel\t--events\t" EVENTS_PATH
-			   "\t", vm->kernel);
+	int len = snprintf(line, size, VMM "\t--events\t" EVENTS_PATH "\t");
 
+	if (vm->own_guest)
+		return;
+	len += snprintf(line + len, size - (size_t)len, "--kernel\t/guests/%s/kernel\t",
+			vm->kernel);
 	snprintf(initrd, sizeof(initrd), "/guests/%s/initrd", vm->kernel);
 	if (access(initrd, F_OK))
 		return;
@@ -96,7 +99,9 @@ int vm_start(struct rig *rig)
 	vm->boots_expected = 1;
 	vm->ended = vm->panicked = vm->spoke = false;
 	boot_id[0] = '\0';
-	say("vm: minivmm %s, guest kernel %s", vm->args, vm->kernel);
+	console_begin();
+	say("vm: minivmm %s%s%s", vm->args, vm->own_guest ? "" : ", guest kernel ",
+	    vm->own_guest ? "" : vm->kernel);
 	fflush(stdout);
 	vm->pid = fork();
 	if (vm->pid == 0)
@@ -158,6 +163,8 @@ static void drain(struct rig *rig, int fd, struct line *line,
 
 	while (fd >= 0 && (len = read(fd, text, sizeof(text))) > 0) {
 		rig->vm.spoke = true;
+		if (fd == rig->vm.tty)
+			console_feed(text, (size_t)len);
 		line_feed(rig, line, text, (size_t)len, take);
 	}
 }
@@ -217,8 +224,7 @@ void vm_pump(struct rig *rig)
 		take_end(rig);
 }
 
-/* For waits that need a live guest. */
-static int dead(const struct vm *vm)
+int vm_dead(const struct vm *vm)
 {
 	if (vm->panicked)
 		return fail("the guest's kernel panicked");
@@ -236,7 +242,7 @@ static int booted(struct rig *rig, void *arg)
 {
 	const unsigned int *boots = arg;
 
-	return rig->vm.boots >= *boots ? 1 : dead(&rig->vm);
+	return rig->vm.boots >= *boots ? 1 : vm_dead(&rig->vm);
 }
 
 /* What each thread of the VMM does, for the log of a guest that hangs: a CPU that waits for an
@@ -307,7 +313,7 @@ int vm_kill(struct rig *rig)
 static int answered(struct rig *rig, void *arg)
 {
 	(void)arg;
-	return rig->vm.answered ? 1 : dead(&rig->vm);
+	return rig->vm.answered ? 1 : vm_dead(&rig->vm);
 }
 
 static int send_request(struct vm *vm)
@@ -323,7 +329,7 @@ int vm_ask(struct rig *rig, const char *command)
 {
 	struct vm *vm = &rig->vm;
 
-	if (dead(vm) < 0)
+	if (vm_dead(vm) < 0)
 		return -1;
 	vm->request++;
 	vm->answered = false;
