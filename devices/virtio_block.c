@@ -34,14 +34,14 @@ static struct virtio_block *block_of(struct virtio_dev *dev)
 
 /* --- configuration: VIRTIO 1.2, 5.2.4 Device configuration layout --- */
 
-static uint64_t features(const struct disk_config *config)
+static uint64_t features(const struct block_image *image, unsigned int queues)
 {
 	uint64_t offered = FEATURE(VIRTIO_BLK_F_SEG_MAX) | FEATURE(VIRTIO_BLK_F_BLK_SIZE) |
 			   FEATURE(VIRTIO_BLK_F_FLUSH) | FEATURE(VIRTIO_BLK_F_CONFIG_WCE);
 
-	if (config->queues > 1)
+	if (queues > 1)
 		offered |= FEATURE(VIRTIO_BLK_F_MQ);
-	if (config->read_only)
+	if (image->read_only)
 		return offered | FEATURE(VIRTIO_BLK_F_RO);
 	return offered | FEATURE(VIRTIO_BLK_F_DISCARD) | FEATURE(VIRTIO_BLK_F_WRITE_ZEROES);
 }
@@ -170,25 +170,25 @@ static const struct virtio_ops block_ops = {
 
 /* --- set-up --- */
 
-int virtio_block_create(const struct disk_config *config, const char *name,
-			struct virtio_block **ret_block, char *ret_why, size_t why_size)
+int virtio_block_create(const struct block_image *image, const struct disk_config *config,
+			const char *name, struct virtio_block **ret_block)
 {
 	struct virtio_block *block = calloc(1, sizeof(*block));
+	struct block_image taken = *image;
 	int error = -ENOMEM;
 
-	snprintf(ret_why, why_size, "--disk %s: out of memory or file descriptors", config->path);
-	if (!block)
+	if (!block) {
+		block_image_close(&taken);
 		return error;
-	block->image.fd = -1;
+	}
+	block->image = taken;
 	block->io = config->io;
 	memcpy(block->serial, config->serial, sizeof(block->serial));
 	snprintf(block->dev.name, sizeof(block->dev.name), "%s", name);
 	block->queue = calloc(config->queues, sizeof(*block->queue));
 	if (block->queue)
-		error = virtio_dev_init(&block->dev, &block_ops, features(config), config->queues,
-					BLOCK_QUEUE_SIZE);
-	if (!error)
-		error = block_image_open(config, &block->image, ret_why, why_size);
+		error = virtio_dev_init(&block->dev, &block_ops, features(image, config->queues),
+					config->queues, BLOCK_QUEUE_SIZE);
 	if (error) {
 		virtio_block_destroy(block);
 		return error;

@@ -12,19 +12,18 @@
 #ifndef DEVICES_VIRTIO_BLOCK_H
 #define DEVICES_VIRTIO_BLOCK_H
 
-#include <stddef.h>
-
 #include "devices/block_image.h"
 
 struct virtio_block;
 struct virtio_dev;
 
 /*
- * Opens the image. `name` is for diagnostics and events. On failure a sentence in `ret_why`, and a
- * negative errno.
+ * On an image that is open, which becomes the device's, also on failure. Of `config` the path does
+ * not matter, and what the image is, it says itself. `name` is for diagnostics and events. 0, or
+ * -ENOMEM: no memory or file descriptors.
  */
-int virtio_block_create(const struct disk_config *config, const char *name,
-			struct virtio_block **ret_block, char *ret_why, size_t why_size);
+int virtio_block_create(const struct block_image *image, const struct disk_config *config,
+			const char *name, struct virtio_block **ret_block);
 
 /* Of a device that is stopped. What was written goes to the medium. Accepts NULL. */
 void virtio_block_destroy(struct virtio_block *block);

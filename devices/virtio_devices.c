@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "devices/nocloud.h"
 #include "devices/pci.h"
 #include "devices/vhost_user.h"
 #include "devices/virtio.h"
@@ -17,7 +18,7 @@
 #include "vmm/layout.h"
 #include "vmm/loop.h"
 
-#define TRANSPORTS_MAX (DISK_MAX + NET_MAX + VHOST_USER_MAX + 1)
+#define TRANSPORTS_MAX (DISK_MAX + NET_MAX + VHOST_USER_MAX + 2)
 #define FUNCTIONS 8U
 _Static_assert(DISK_MAX <= VIRTIO_BLOCK_SLOTS * FUNCTIONS, "each disk has a place");
 _Static_assert(NET_MAX <= FUNCTIONS, "each network device has a place");
@@ -26,6 +27,7 @@ _Static_assert(VHOST_USER_MAX <= FUNCTIONS, "each vhost-user device has a place"
 struct virtio_devices {
 	struct loop *loop;
 	struct virtio_block *block[DISK_MAX];
+	struct virtio_block *seed;
 	struct virtio_net *net[NET_MAX];
 	struct virtio_vhost_user *vhost_user[VHOST_USER_MAX];
 	struct virtio_entropy *entropy;
@@ -69,18 +71,40 @@ static int create_disk(struct virtio_devices *devices, const struct virtio_devic
 		       unsigned int index, const struct virtio_machine *machine, char *why,
 		       size_t why_size)
 {
+	const struct disk_config *disk = &config->disk[index];
+	struct virtio_block **block = &devices->block[index];
+	struct block_image image;
 	char name[16];
-	int error;
+	int error = block_image_open(disk, &image, why, why_size);
 
-	snprintf(name, sizeof(name), "disk%u", index);
-	error = virtio_block_create(&config->disk[index], name, &devices->block[index], why,
-				    why_size);
 	if (error)
 		return error;
-	error = plug(devices, virtio_block_dev(devices->block[index]), machine,
-		     VIRTIO_BLOCK_SLOT, index, config->disks);
+	snprintf(name, sizeof(name), "disk%u", index);
+	error = virtio_block_create(&image, disk, name, block);
+	if (!error)
+		error = plug(devices, virtio_block_dev(*block), machine, VIRTIO_BLOCK_SLOT, index,
+			     config->disks);
 	if (error)
 		snprintf(why, why_size, "%s: %s", name, strerror(-error));
+	return error;
+}
+
+/* Behind all disks, so that it moves none of them. */
+static int create_seed(struct virtio_devices *devices, const struct virtio_devices_config *config,
+		       const struct virtio_machine *machine, char *why, size_t why_size)
+{
+	static const struct disk_config disk = {.queues = 1, .serial = "cloud-init"};
+	struct block_image image;
+	int error = nocloud_open(config->cloud_init, &image, why, why_size);
+
+	if (error)
+		return error;
+	error = virtio_block_create(&image, &disk, "cloud-init", &devices->seed);
+	if (!error)
+		error = plug(devices, virtio_block_dev(devices->seed), machine, VIRTIO_SEED_SLOT, 0,
+			     1);
+	if (error)
+		snprintf(why, why_size, "cloud-init: %s", strerror(-error));
 	return error;
 }
 
@@ -168,6 +192,8 @@ int virtio_devices_create(const struct virtio_devices_config *config,
 	devices->loop = loop;
 	for (unsigned int i = 0; i < config->disks && !error; i++)
 		error = create_disk(devices, config, i, machine, ret_why, why_size);
+	if (!error && config->cloud_init)
+		error = create_seed(devices, config, machine, ret_why, why_size);
 	for (unsigned int i = 0; i < config->nets && !error; i++)
 		error = create_net(devices, config, i, machine, ret_why, why_size);
 	for (unsigned int i = 0; i < config->vhost_users && !error; i++)
@@ -200,6 +226,7 @@ void virtio_devices_destroy(struct virtio_devices *devices)
 	}
 	for (unsigned int i = 0; i < DISK_MAX; i++)
 		virtio_block_destroy(devices->block[i]);
+	virtio_block_destroy(devices->seed);
 	for (unsigned int i = 0; i < NET_MAX; i++)
 		virtio_net_destroy(devices->net[i]);
 	for (unsigned int i = 0; i < VHOST_USER_MAX && devices->vhost_user[i]; i++) {

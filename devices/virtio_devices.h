@@ -20,6 +20,7 @@ struct virtio_devices;
 struct virtio_devices_config {
 	const struct disk_config *disk;
 	unsigned int disks;
+	const char *cloud_init; /* a directory (devices/nocloud.h), or NULL */
 	const struct net_config *net;
 	unsigned int nets;
 	const struct vhost_user_config *vhost_user;

@@ -86,6 +86,11 @@ static const struct config_property in_disk[] = {
 	{NULL, 0, NULL, NULL},
 };
 
+static const struct config_property in_cloud_init[] = {
+	{"directory", CONFIG_PATH, "cloud-init", NULL},
+	{NULL, 0, NULL, NULL},
+};
+
 static const struct config_property in_ethernet[] = {
 	{"link", CONFIG_STRING, NULL, NULL},
 	{"mac", CONFIG_STRING, "mac", NULL},
@@ -113,6 +118,7 @@ const struct config_node config_nodes[] = {
 	{"vfio", NULL, in_vfio},
 	{"gpu", "gpu", in_gpu},
 	{"disk", "disk", in_disk},
+	{"cloud-init", NULL, in_cloud_init},
 	{"ethernet", "net", in_ethernet},
 	{"vhost-user", "vhost-user", in_vhost_user},
 	{NULL, NULL, NULL},

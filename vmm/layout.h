@@ -114,6 +114,7 @@ typedef uint64_t iova_t; /* address that a device uses for DMA; equals the gpa w
 #define VIRTIO_BLOCK_SLOT 0x18
 #define VIRTIO_BLOCK_SLOTS 2U
 #define VIRTIO_VHOST_USER_SLOT 0x1a
+#define VIRTIO_SEED_SLOT 0x1b /* the disk of --cloud-init */
 
 #define PVPANIC_SLOT 0x1e /* device number on bus 0 */
 

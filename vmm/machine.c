@@ -123,6 +123,7 @@ static int create_virtio(struct machine *m, char *why, size_t why_size)
 		.mem = m->mem, .irq = m->irq, .doorbells = m->doorbells, .pci = m->pci};
 	const struct virtio_devices_config config = {
 		.disk = m->disk, .disks = m->disks,
+		.cloud_init = m->options->cloud_init,
 		.net = m->options->net, .nets = m->options->nets,
 		.vhost_user = m->options->vhost_user, .vhost_users = m->options->vhost_users,
 		.entropy = m->options->entropy};

@@ -39,6 +39,8 @@ static const char help[] =
 	"  --disk FILE[,KEY]...      a raw image or block device as virtio disk; repeatable;\n"
 	"                            keys: ro, direct, queues=N, id=SERIAL, io=KIND; see\n"
 	"                            docs/virtio.md\n"
+	"  --cloud-init DIR          DIR's user-data and so on for cloud-init in the guest, as a\n"
+	"                            NoCloud volume; see docs/virtio.md\n"
 	"  --net LINK[,KEY]...       a virtio network device; repeatable; LINK: tap=NAME, passt\n"
 	"                            or passt=SOCKET; keys: mac=ADDRESS, of tap also queues=N,\n"
 	"                            vhost=HOW; see docs/virtio.md\n"

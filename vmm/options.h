@@ -45,6 +45,7 @@ struct options {
 	struct vfio_slot_config slot[SLOT_MAX];
 	unsigned int disks;
 	struct disk_config disk[DISK_MAX];
+	const char *cloud_init;  /* a directory, or NULL */
 	unsigned int nets;
 	struct net_config net[NET_MAX];
 	unsigned int vhost_users;

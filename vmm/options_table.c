@@ -364,6 +364,7 @@ const struct option_spec option_specs[OPTIONS_MAX + 1] = {
 	{"gpu", OPTION_LIST, 0, add_slot, get_slot},
 	{"hotplug-ports", OPTION_VALUE, 0, set_hotplug_ports, get_hotplug_ports},
 	{"disk", OPTION_LIST, 0, add_disk, get_disk},
+	{"cloud-init", OPTION_TEXT, AT(cloud_init), NULL, NULL},
 	{"net", OPTION_LIST, 0, add_net, get_net},
 	{"vhost-user", OPTION_LIST, 0, add_vhost_user, get_vhost_user},
 	{"entropy", OPTION_FLAG, AT(entropy), NULL, NULL},
