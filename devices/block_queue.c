@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -52,6 +53,9 @@ static void report(const struct block_queue *queue, const struct block_request *
 
 	if (!log_allowed(&limit))
 		return;
+	log_warn("%s: %s at %llu failed: %s; the guest has an I/O error", queue->dev->name,
+		 block_request_name(request), (unsigned long long)request->off,
+		 strerror(-request->error));
 	events_emit(&(struct event){.event = "disk-error", .device = queue->dev->name,
 				    .cause = block_request_name(request),
 				    .error = request->error, .number = &where, .numbers = 1});
