@@ -30,6 +30,7 @@ struct virtio_devices {
 	struct virtio_block *seed;
 	struct virtio_net *net[NET_MAX];
 	struct virtio_vhost_user *vhost_user[VHOST_USER_MAX];
+	struct virtio_console *console;
 	struct virtio_entropy *entropy;
 	struct virtio_pci *transport[TRANSPORTS_MAX];
 	unsigned int transports;
@@ -167,6 +168,19 @@ static int create_vhost_user(struct virtio_devices *devices,
 	return error;
 }
 
+static int create_console(struct virtio_devices *devices, const struct console_config *console,
+			  const struct virtio_machine *machine, char *why, size_t why_size)
+{
+	int error = virtio_console_create(console, &devices->console);
+
+	if (!error)
+		error = plug(devices, virtio_console_dev(devices->console), machine,
+			     VIRTIO_CONSOLE_SLOT, 0, 1);
+	if (error)
+		snprintf(why, why_size, "console: %s", strerror(-error));
+	return error;
+}
+
 static int create_entropy(struct virtio_devices *devices, const struct virtio_machine *machine,
 			  char *why, size_t why_size)
 {
@@ -198,6 +212,8 @@ int virtio_devices_create(const struct virtio_devices_config *config,
 		error = create_net(devices, config, i, machine, ret_why, why_size);
 	for (unsigned int i = 0; i < config->vhost_users && !error; i++)
 		error = create_vhost_user(devices, config, i, machine, ret_why, why_size);
+	if (!error && config->console)
+		error = create_console(devices, config->console, machine, ret_why, why_size);
 	if (!error && config->entropy)
 		error = create_entropy(devices, machine, ret_why, why_size);
 	if (error) {
@@ -208,10 +224,17 @@ int virtio_devices_create(const struct virtio_devices_config *config,
 	return 0;
 }
 
+struct virtio_console *virtio_devices_console(const struct virtio_devices *devices)
+{
+	return devices->console;
+}
+
 void virtio_devices_reset(struct virtio_devices *devices)
 {
 	for (unsigned int i = 0; i < devices->transports; i++)
 		pci_dev_reset(virtio_pci_dev(devices->transport[i]));
+	if (devices->console)
+		virtio_console_drop_input(devices->console);
 }
 
 void virtio_devices_destroy(struct virtio_devices *devices)
@@ -233,6 +256,7 @@ void virtio_devices_destroy(struct virtio_devices *devices)
 		loop_remove(devices->loop, virtio_vhost_user_watch_fd(devices->vhost_user[i]));
 		virtio_vhost_user_destroy(devices->vhost_user[i]);
 	}
+	virtio_console_destroy(devices->console);
 	virtio_entropy_destroy(devices->entropy);
 	free(devices);
 }

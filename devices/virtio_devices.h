@@ -12,6 +12,7 @@
 #include "devices/block_image.h"
 #include "devices/net_config.h"
 #include "devices/vhost_user_config.h"
+#include "devices/virtio_console.h"
 #include "devices/virtio_pci.h"
 
 struct loop;
@@ -25,6 +26,7 @@ struct virtio_devices_config {
 	unsigned int nets;
 	const struct vhost_user_config *vhost_user;
 	unsigned int vhost_users;
+	const struct console_config *console; /* NULL: none */
 	bool entropy;
 };
 
@@ -38,6 +40,9 @@ int virtio_devices_create(const struct virtio_devices_config *config,
 
 /* Where disk number `index` is on bus 0. */
 uint8_t virtio_devices_disk_devfn(unsigned int index);
+
+/* NULL: there is none. */
+struct virtio_console *virtio_devices_console(const struct virtio_devices *devices);
 
 /* As after creation: nothing is in flight when it returns. No vCPU may run. */
 void virtio_devices_reset(struct virtio_devices *devices);

@@ -16,6 +16,7 @@ _minivmm_words() {
 	--on-panic) echo exit ignore reboot ;;
 	--watchdog) echo exit off reboot ;;
 	--firmware) echo bios uefi ;;
+	--console) echo serial virtio ;;
 	esac
 }
 
@@ -79,7 +80,10 @@ _minivmm_candidates() { # PROGRAM COMMAND PREVIOUS BEGINNING POSITION
 	local program=$1 command=$2 previous=$3 cur=$4 position=$5
 	case $previous in
 	--gpu) _minivmm_gpu "$program" "$cur"; return ;;
-	--vfio-backend | --on-panic | --watchdog | --firmware) _minivmm_words "$previous"; return ;;
+	--vfio-backend | --on-panic | --watchdog | --firmware | --console)
+		_minivmm_words "$previous"
+		return
+		;;
 	esac
 	if [[ $cur == -* ]]; then
 		_minivmm_options "$program" $command

@@ -10,6 +10,7 @@
 #include "devices/pci.h"
 #include "devices/pvpanic.h"
 #include "devices/q35.h"
+#include "devices/virtio_console.h"
 #include "devices/virtio_devices.h"
 #include "devices/watchdog.h"
 #include "vfio/vfio.h"
@@ -119,15 +120,22 @@ static int create_devices(struct machine *m)
 
 static int create_virtio(struct machine *m, char *why, size_t why_size)
 {
+	struct terminal_size size = {0};
 	const struct virtio_machine machine = {
 		.mem = m->mem, .irq = m->irq, .doorbells = m->doorbells, .pci = m->pci};
+	struct console_config console = {.out_fd = STDOUT_FILENO};
 	const struct virtio_devices_config config = {
 		.disk = m->disk, .disks = m->disks,
 		.cloud_init = m->options->cloud_init,
 		.net = m->options->net, .nets = m->options->nets,
 		.vhost_user = m->options->vhost_user, .vhost_users = m->options->vhost_users,
+		.console = m->options->console == CONSOLE_VIRTIO ? &console : NULL,
 		.entropy = m->options->entropy};
 
+	if (terminal_get_size(&size)) {
+		console.cols = size.cols;
+		console.rows = size.rows;
+	}
 	return virtio_devices_create(&config, &machine, m->loop, &m->virtio, why, why_size);
 }
 

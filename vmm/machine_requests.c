@@ -9,6 +9,8 @@
 #include "devices/acpi_pm.h"
 #include "devices/pvpanic.h"
 #include "devices/watchdog.h"
+#include "devices/virtio_console.h"
+#include "devices/virtio_devices.h"
 #include "vfio/vfio.h"
 #include "vmm/base/bits.h"
 #include "vmm/base/clock.h"
@@ -186,10 +188,20 @@ static size_t on_input(void *opaque, const uint8_t *bytes, size_t len)
 {
 	struct machine *machine = opaque;
 
-	return serial_input(machine->serial, bytes, len);
+	struct virtio_console *console = virtio_devices_console(machine->virtio);
+
+	return console ? virtio_console_input(console, bytes, len)
+		       : serial_input(machine->serial, bytes, len);
 }
 
-static void on_serial_room(void *opaque, int fd)
+static void on_resized(void *opaque, struct terminal_size size)
+{
+	struct machine *machine = opaque;
+
+	virtio_console_set_size(virtio_devices_console(machine->virtio), size.cols, size.rows);
+}
+
+static void on_input_room(void *opaque, int fd)
 {
 	struct machine *machine = opaque;
 	uint64_t count;
@@ -214,7 +226,10 @@ struct vcpu_listener machine_vcpu_listener(struct machine *machine)
 
 struct terminal_listener machine_terminal_listener(struct machine *machine)
 {
-	return (struct terminal_listener){.opaque = machine, .input = on_input, .quit = on_quit};
+	bool has_size = virtio_devices_console(machine->virtio);
+
+	return (struct terminal_listener){.opaque = machine, .input = on_input, .quit = on_quit,
+					  .resized = has_size ? on_resized : NULL};
 }
 
 /* The main thread blocks these since the start of the program (vmm/main.c). */
@@ -236,6 +251,7 @@ int machine_watch(struct machine *m)
 {
 	const struct shutdown_listener listener = {
 		.opaque = m, .press_button = on_shutdown, .end = on_ended};
+	const struct virtio_console *console = virtio_devices_console(m->virtio);
 	int error;
 
 	m->signal_fd = open_signals();
@@ -254,7 +270,8 @@ int machine_watch(struct machine *m)
 		{m->slot_reset_fd, machine_slots_were_reset},
 		{m->sleep_fd, machine_change_sleep},
 		{rtc_timer_fd(m->rtc), on_rtc_timer},
-		{serial_room_fd(m->serial), on_serial_room},
+		{console ? virtio_console_room_fd(console) : serial_room_fd(m->serial),
+		 on_input_room},
 		{pvpanic_fd(m->pvpanic), on_panic},
 		{m->watchdog ? watchdog_timer_fd(m->watchdog) : -1, on_watchdog},
 	};

@@ -47,6 +47,8 @@ static const char help[] =
 	"  --vhost-user TYPE,PATH[,KEY]...  a virtio device that another process serves at the\n"
 	"                            socket PATH; repeatable; TYPE: block, fs; keys: tag=NAME\n"
 	"                            (of fs), queues=N; see docs/virtio.md\n"
+	"  --console DEVICE          whose the terminal is: serial (default; the guest's ttyS0)\n"
+	"                            or virtio (its hvc0); see docs/virtio.md\n"
 	"  --entropy                 a virtio source of random numbers\n"
 	"  --quirks FILE             rules for cards of your own, on top of those built in\n"
 	"  --vfio-backend KIND       auto (default), group or iommufd\n"
@@ -89,7 +91,8 @@ static const char help[] =
 	"  timeline EVENTS -o FILE   draw what --events wrote as a picture (SVG)\n"
 	"Each has its own --help.\n"
 	"\n"
-	"The terminal is the guest's first serial port (ttyS0). Ctrl-A x ends the guest.\n"
+	"The terminal is the guest's first serial port (ttyS0), see --console. Ctrl-A x ends the\n"
+	"guest.\n"
 	"Exit status: 0 the guest powered off, 1 a failure, 2 wrong usage or config.\n"
 	"Devices must be bound to vfio-pci first: minivmm bind.\n";
 

@@ -50,6 +50,7 @@ struct options {
 	struct net_config net[NET_MAX];
 	unsigned int vhost_users;
 	struct vhost_user_config vhost_user[VHOST_USER_MAX];
+	enum console_kind { CONSOLE_SERIAL, CONSOLE_VIRTIO } console; /* whose the terminal is */
 	bool entropy;
 	/* What of the config's the command line may still replace, each once: after that it is its
 	 * own. What may be set again anyhow needs no mark. */

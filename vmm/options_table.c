@@ -123,6 +123,30 @@ static bool get_vfio_backend(const struct options *options, unsigned int index,
 	return true;
 }
 
+static const char *const consoles[] = {
+	[CONSOLE_SERIAL] = "serial",
+	[CONSOLE_VIRTIO] = "virtio",
+};
+
+static int set_console(struct options *options, const char *text, struct why why)
+{
+	unsigned int kind = find_word(consoles, ARRAY_SIZE(consoles), text);
+
+	if (kind < ARRAY_SIZE(consoles)) {
+		options->console = (enum console_kind)kind;
+		return 0;
+	}
+	snprintf(why.text, why.size, "--console %s: not serial or virtio", text);
+	return -EINVAL;
+}
+
+static bool get_console(const struct options *options, unsigned int index, struct text *ret_text)
+{
+	(void)index;
+	text_add(ret_text, "%s", consoles[options->console]);
+	return true;
+}
+
 /* A slot of the config is replaced, whole, by the command line's. */
 static int add_slot(struct options *options, const char *text, struct why why)
 {
@@ -367,6 +391,7 @@ const struct option_spec option_specs[OPTIONS_MAX + 1] = {
 	{"cloud-init", OPTION_TEXT, AT(cloud_init), NULL, NULL},
 	{"net", OPTION_LIST, 0, add_net, get_net},
 	{"vhost-user", OPTION_LIST, 0, add_vhost_user, get_vhost_user},
+	{"console", OPTION_VALUE, 0, set_console, get_console},
 	{"entropy", OPTION_FLAG, AT(entropy), NULL, NULL},
 	{"kernel", OPTION_PATH, AT(kernel), options_set_kernel, NULL},
 	{"initrd", OPTION_PATH, AT(initrd), NULL, NULL},

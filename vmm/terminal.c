@@ -5,6 +5,8 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/signalfd.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -21,6 +23,7 @@ struct terminal {
 	bool is_tty, escaped, watched;
 	uint8_t held[2 * INPUT_MAX]; /* read, but not taken by the guest yet */
 	size_t held_len;
+	int resize_fd;                /* signalfd, -1: not wanted */
 };
 
 /* For the handler of fatal signals; written once before it is installed. */
@@ -118,6 +121,48 @@ static void set_watched(struct terminal *terminal, bool on)
 	terminal->watched = on;
 }
 
+/* --- its size --- */
+
+bool terminal_get_size(struct terminal_size *ret_size)
+{
+	struct winsize size = {0};
+
+	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) && ioctl(STDIN_FILENO, TIOCGWINSZ, &size))
+		return false;
+	*ret_size = (struct terminal_size){.cols = size.ws_col, .rows = size.ws_row};
+	return size.ws_col || size.ws_row;
+}
+
+static void on_resize(void *opaque, int fd)
+{
+	struct terminal *terminal = opaque;
+	struct signalfd_siginfo info;
+	struct terminal_size size;
+
+	if (read(fd, &info, sizeof(info)) == sizeof(info) && terminal_get_size(&size))
+		terminal->listener.resized(terminal->listener.opaque, size);
+}
+
+/* All other threads take only the signals of their own (vmm/base/thread.h). */
+static int watch_size(struct terminal *terminal)
+{
+	struct terminal_size size;
+	sigset_t signals;
+	int error;
+
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGWINCH);
+	sigprocmask(SIG_BLOCK, &signals, NULL);
+	terminal->resize_fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (terminal->resize_fd < 0)
+		return -errno;
+	error = loop_add(terminal->loop, terminal->resize_fd, on_resize, terminal);
+	/* It may have changed before anyone watched. */
+	if (!error && terminal_get_size(&size))
+		terminal->listener.resized(terminal->listener.opaque, size);
+	return error;
+}
+
 struct terminal *terminal_create(struct loop *loop, const struct terminal_listener *listener)
 {
 	struct terminal *terminal = calloc(1, sizeof(*terminal));
@@ -126,6 +171,11 @@ struct terminal *terminal_create(struct loop *loop, const struct terminal_listen
 		return NULL;
 	terminal->loop = loop;
 	terminal->listener = *listener;
+	terminal->resize_fd = -1;
+	if (listener->resized && watch_size(terminal)) {
+		terminal_destroy(terminal);
+		return NULL;
+	}
 	terminal->is_tty = isatty(STDIN_FILENO) && tcgetattr(STDIN_FILENO, &saved_mode) == 0;
 	if (terminal->is_tty)
 		make_raw();
@@ -144,6 +194,9 @@ void terminal_destroy(struct terminal *terminal)
 	if (!terminal)
 		return;
 	set_watched(terminal, false);
+	loop_remove(terminal->loop, terminal->resize_fd);
+	if (terminal->resize_fd >= 0)
+		close(terminal->resize_fd);
 	if (terminal->is_tty)
 		restore();
 	free(terminal);

@@ -5,7 +5,8 @@ FUZZ_CC := clang
 FUZZ_SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=undefined
 FUZZ_PROGRAMS := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 FUZZ_OBJECTS := $(patsubst $(BUILD)/san/%,$(BUILD)/fuzz/obj/%,$(TEST_OBJECTS)) \
-	$(BUILD)/fuzz/obj/tests/fuzz/common.o
+	$(patsubst %.c,$(BUILD)/fuzz/obj/%.o,\
+	$(filter-out tests/fuzz/fuzz_%,$(wildcard tests/fuzz/*.c)))
 
 $(BUILD)/fuzz/obj/%.o: %.c Makefile tests/fuzz/fuzz.mk | $(PACKAGES_TEST) $(PACKAGES_BUILD)
 	@mkdir -p $(@D)
