@@ -35,8 +35,8 @@ OBJECTS := $(SOURCES:%.c=$(BUILD)/%.o)
 CLANG_OBJECTS := $(SOURCES:%.c=$(BUILD)/clang/%.o)
 
 # Unit tests: every tests/**/test_*.c is a program, linked with all of the product but what talks
-# to KVM, for which there are fakes.
-KVM_USERS := vmm/main.c $(wildcard vmm/machine*.c) vmm/kvm.c vmm/mem.c vmm/irq.c vmm/doorbell.c vmm/vcpu.c vmm/vcpu_state.c
+# to KVM and vhost, for which there are fakes.
+KVM_USERS := devices/vhost.c vmm/main.c $(wildcard vmm/machine*.c) vmm/kvm.c vmm/mem.c vmm/irq.c vmm/doorbell.c vmm/vcpu.c vmm/vcpu_state.c
 TEST_SOURCES := $(sort $(wildcard tests/test_*.c tests/*/test_*.c tests/*/*/test_*.c))
 TEST_TOOLS := $(sort $(wildcard tests/*/dump_*.c))
 TESTS := $(TEST_SOURCES:%.c=$(BUILD)/%) $(TEST_TOOLS:%.c=$(BUILD)/%)

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <linux/pci.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,11 +15,12 @@
 #include "devices/virtio_entropy.h"
 #include "devices/virtio_net.h"
 #include "devices/virtio_vhost_user.h"
+#include "devices/virtio_vsock.h"
 #include "vmm/base/bits.h"
 #include "vmm/layout.h"
 #include "vmm/loop.h"
 
-#define TRANSPORTS_MAX (DISK_MAX + NET_MAX + VHOST_USER_MAX + 2)
+#define TRANSPORTS_MAX (DISK_MAX + NET_MAX + VHOST_USER_MAX + 3)
 #define FUNCTIONS 8U
 _Static_assert(DISK_MAX <= VIRTIO_BLOCK_SLOTS * FUNCTIONS, "each disk has a place");
 _Static_assert(NET_MAX <= FUNCTIONS, "each network device has a place");
@@ -31,6 +33,8 @@ struct virtio_devices {
 	struct virtio_net *net[NET_MAX];
 	struct virtio_vhost_user *vhost_user[VHOST_USER_MAX];
 	struct virtio_console *console;
+	struct virtio_vsock *vsock;
+	struct virtio_pci *vsock_transport;
 	struct virtio_entropy *entropy;
 	struct virtio_pci *transport[TRANSPORTS_MAX];
 	unsigned int transports;
@@ -40,6 +44,18 @@ static void on_line(void *opaque, int fd)
 {
 	(void)fd;
 	virtio_pci_service_line(opaque);
+}
+
+/* Under the lock: what a driver did is not held against the next one. */
+static void on_vsock_error(void *opaque, int fd)
+{
+	struct virtio_devices *devices = opaque;
+	struct pci_dev *pci = virtio_pci_dev(devices->vsock_transport);
+
+	(void)fd;
+	pthread_mutex_lock(&pci->lock);
+	virtio_vsock_take_error(devices->vsock);
+	pthread_mutex_unlock(&pci->lock);
 }
 
 static uint8_t place(unsigned int slot, unsigned int index)
@@ -181,6 +197,24 @@ static int create_console(struct virtio_devices *devices, const struct console_c
 	return error;
 }
 
+static int create_vsock(struct virtio_devices *devices, uint32_t cid,
+			const struct virtio_machine *machine, char *why, size_t why_size)
+{
+	int error = virtio_vsock_create(cid, &devices->vsock, why, why_size);
+
+	if (error)
+		return error;
+	error = plug(devices, virtio_vsock_dev(devices->vsock), machine, VIRTIO_VSOCK_SLOT, 0, 1);
+	if (!error) {
+		devices->vsock_transport = devices->transport[devices->transports - 1];
+		error = loop_add(devices->loop, virtio_vsock_error_fd(devices->vsock),
+				 on_vsock_error, devices);
+	}
+	if (error)
+		snprintf(why, why_size, "--vsock %u: %s", cid, strerror(-error));
+	return error;
+}
+
 static int create_entropy(struct virtio_devices *devices, const struct virtio_machine *machine,
 			  char *why, size_t why_size)
 {
@@ -214,6 +248,8 @@ int virtio_devices_create(const struct virtio_devices_config *config,
 		error = create_vhost_user(devices, config, i, machine, ret_why, why_size);
 	if (!error && config->console)
 		error = create_console(devices, config->console, machine, ret_why, why_size);
+	if (!error && config->vsock_cid)
+		error = create_vsock(devices, config->vsock_cid, machine, ret_why, why_size);
 	if (!error && config->entropy)
 		error = create_entropy(devices, machine, ret_why, why_size);
 	if (error) {
@@ -257,6 +293,9 @@ void virtio_devices_destroy(struct virtio_devices *devices)
 		virtio_vhost_user_destroy(devices->vhost_user[i]);
 	}
 	virtio_console_destroy(devices->console);
+	if (devices->vsock)
+		loop_remove(devices->loop, virtio_vsock_error_fd(devices->vsock));
+	virtio_vsock_destroy(devices->vsock);
 	virtio_entropy_destroy(devices->entropy);
 	free(devices);
 }

@@ -27,6 +27,7 @@ struct virtio_devices_config {
 	const struct vhost_user_config *vhost_user;
 	unsigned int vhost_users;
 	const struct console_config *console; /* NULL: none */
+	uint32_t vsock_cid; /* 0: none */
 	bool entropy;
 };
 

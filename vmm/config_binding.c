@@ -13,6 +13,7 @@ static const struct config_property in_root[] = {
 	{"no-reboot", CONFIG_FLAG, "no-reboot", NULL},
 	{"debug-exit", CONFIG_FLAG, "debug-exit", NULL},
 	{"console", CONFIG_STRING, "console", NULL},
+	{"vsock-cid", CONFIG_U32, "vsock", NULL},
 	{"entropy", CONFIG_FLAG, "entropy", NULL},
 	{"on-panic", CONFIG_STRING, "on-panic", NULL},
 	{"watchdog", CONFIG_STRING, "watchdog", NULL},

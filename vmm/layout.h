@@ -112,6 +112,7 @@ typedef uint64_t iova_t; /* address that a device uses for DMA; equals the gpa w
 #define VIRTIO_ENTROPY_SLOT 0x11
 #define VIRTIO_NET_SLOT 0x12
 #define VIRTIO_CONSOLE_SLOT 0x13
+#define VIRTIO_VSOCK_SLOT 0x14
 #define VIRTIO_BLOCK_SLOT 0x18
 #define VIRTIO_BLOCK_SLOTS 2U
 #define VIRTIO_VHOST_USER_SLOT 0x1a

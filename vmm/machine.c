@@ -130,6 +130,7 @@ static int create_virtio(struct machine *m, char *why, size_t why_size)
 		.net = m->options->net, .nets = m->options->nets,
 		.vhost_user = m->options->vhost_user, .vhost_users = m->options->vhost_users,
 		.console = m->options->console == CONSOLE_VIRTIO ? &console : NULL,
+		.vsock_cid = m->options->vsock_cid,
 		.entropy = m->options->entropy};
 
 	if (terminal_get_size(&size)) {

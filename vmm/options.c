@@ -49,6 +49,8 @@ static const char help[] =
 	"                            (of fs), queues=N; see docs/virtio.md\n"
 	"  --console DEVICE          whose the terminal is: serial (default; the guest's ttyS0)\n"
 	"                            or virtio (its hvc0); see docs/virtio.md\n"
+	"  --vsock CID               sockets (AF_VSOCK) between the guest, whose address is CID,\n"
+	"                            3 or more, and programs on the host; see docs/virtio.md\n"
 	"  --entropy                 a virtio source of random numbers\n"
 	"  --quirks FILE             rules for cards of your own, on top of those built in\n"
 	"  --vfio-backend KIND       auto (default), group or iommufd\n"

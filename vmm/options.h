@@ -12,6 +12,7 @@
 #include "devices/block_image.h"
 #include "devices/net_config.h"
 #include "devices/vhost_user_config.h"
+#include "devices/virtio_vsock.h"
 #include "vfio/vfio.h"
 #include "vmm/cpu_list.h"
 #include "vmm/firmware_files.h"
@@ -51,6 +52,7 @@ struct options {
 	unsigned int vhost_users;
 	struct vhost_user_config vhost_user[VHOST_USER_MAX];
 	enum console_kind { CONSOLE_SERIAL, CONSOLE_VIRTIO } console; /* whose the terminal is */
+	uint32_t vsock_cid;      /* address of the guest among sockets, or 0: it has none */
 	bool entropy;
 	/* What of the config's the command line may still replace, each once: after that it is its
 	 * own. What may be set again anyhow needs no mark. */

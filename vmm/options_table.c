@@ -147,6 +147,29 @@ static bool get_console(const struct options *options, unsigned int index, struc
 	return true;
 }
 
+static int set_vsock(struct options *options, const char *text, struct why why)
+{
+	char *end;
+	unsigned long long cid = strtoull(text, &end, 10);
+
+	if (*text >= '0' && *text <= '9' && !*end && cid >= VSOCK_CID_MIN &&
+	    cid <= VSOCK_CID_MAX) {
+		options->vsock_cid = (uint32_t)cid;
+		return 0;
+	}
+	snprintf(why.text, why.size, "--vsock %s: not a CID of a guest, %u to %u", text,
+		 VSOCK_CID_MIN, VSOCK_CID_MAX);
+	return -EINVAL;
+}
+
+static bool get_vsock(const struct options *options, unsigned int index, struct text *ret_text)
+{
+	(void)index;
+	if (options->vsock_cid)
+		text_add(ret_text, "%u", options->vsock_cid);
+	return options->vsock_cid;
+}
+
 /* A slot of the config is replaced, whole, by the command line's. */
 static int add_slot(struct options *options, const char *text, struct why why)
 {
@@ -392,6 +415,7 @@ const struct option_spec option_specs[OPTIONS_MAX + 1] = {
 	{"net", OPTION_LIST, 0, add_net, get_net},
 	{"vhost-user", OPTION_LIST, 0, add_vhost_user, get_vhost_user},
 	{"console", OPTION_VALUE, 0, set_console, get_console},
+	{"vsock", OPTION_VALUE, 0, set_vsock, get_vsock},
 	{"entropy", OPTION_FLAG, AT(entropy), NULL, NULL},
 	{"kernel", OPTION_PATH, AT(kernel), options_set_kernel, NULL},
 	{"initrd", OPTION_PATH, AT(initrd), NULL, NULL},

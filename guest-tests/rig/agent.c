@@ -235,6 +235,8 @@ static const struct command commands[] = {
 	{"written", do_written, 3},
 	{"stream", do_stream, 3},     {"watchdog-open", do_watchdog_open, 1},
 	{"watchdog-left", do_watchdog_left, 2},           {"watchdog-feed", do_watchdog_feed, 0},
+	{"vsock-echo", do_vsock_echo, 1},
+	{"vsock-stream", do_vsock_stream, 3},
 };
 
 static int perform(char *text, char *answer)

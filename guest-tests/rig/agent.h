@@ -54,6 +54,8 @@ int do_ifup(char **arg, char *answer);
 int do_ifdown(char **arg, char *answer);
 int do_ping(char **arg, char *answer);
 int do_stream(char **arg, char *answer);
+int do_vsock_echo(char **arg, char *answer);
+int do_vsock_stream(char **arg, char *answer);
 
 /* agent_disk.c */
 int do_sum(char **arg, char *answer);

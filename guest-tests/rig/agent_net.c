@@ -3,11 +3,9 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/if.h>
 #include <netinet/in.h>
 #include <netinet/ip_icmp.h>
-#include <poll.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -17,6 +15,8 @@
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <unistd.h>
+
+#include "guest-tests/rig/stream.h"
 
 #define ECHO_ID 0x5247
 #define ECHO_TIMEOUT_S 2
@@ -143,85 +143,38 @@ int do_ping(char **arg, char *answer)
 	return 0;
 }
 
-/* --- a stream --- */
-
-#define STREAM_TIMEOUT_MS 60000
-
-/* Byte number `at` of it. */
-static unsigned char stream_byte(size_t at)
-{
-	return (unsigned char)(at * 2654435761U >> 13);
-}
-
-static int stream_send(int fd, size_t *sent, size_t bytes)
-{
-	static unsigned char piece[65536];
-	size_t len = bytes - *sent < sizeof(piece) ? bytes - *sent : sizeof(piece);
-	ssize_t taken;
-
-	for (size_t i = 0; i < len; i++)
-		piece[i] = stream_byte(*sent + i);
-	taken = send(fd, piece, len, MSG_NOSIGNAL);
-	if (taken < 0)
-		return errno == EAGAIN ? 0 : -errno;
-	*sent += (size_t)taken;
-	return 0;
-}
-
-static int stream_receive(int fd, size_t *received, size_t bytes)
-{
-	static unsigned char piece[65536];
-	ssize_t len = recv(fd, piece, sizeof(piece), 0);
-
-	if (len < 0)
-		return errno == EAGAIN ? 0 : -errno;
-	if (!len || (size_t)len > bytes - *received)
-		return -EPIPE;
-	for (ssize_t i = 0; i < len; i++)
-		if (piece[i] != stream_byte(*received + (size_t)i))
-			return -EBADMSG;
-	*received += (size_t)len;
-	return 0;
-}
-
-static int stream(int fd, size_t bytes, size_t *received)
-{
-	size_t sent = 0;
-	int error = 0;
-
-	while (!error && *received < bytes) {
-		struct pollfd wait = {.fd = fd, .events = POLLIN};
-
-		if (sent < bytes)
-			wait.events |= POLLOUT;
-		if (poll(&wait, 1, STREAM_TIMEOUT_MS) <= 0)
-			return -ETIMEDOUT;
-		if (sent < bytes && wait.revents & POLLOUT)
-			error = stream_send(fd, &sent, bytes);
-		if (!error && wait.revents & (POLLIN | POLLERR | POLLHUP))
-			error = stream_receive(fd, received, bytes);
-	}
-	return error;
-}
+/* --- streams --- */
 
 /* stream ADDRESS PORT BYTES: sends them by TCP and has them back; the answer is how many came */
 int do_stream(char **arg, char *answer)
 {
 	struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(arg[1]))};
 	size_t received = 0;
-	int error = 0, fd;
+	int error;
 
 	if (inet_pton(AF_INET, arg[0], &to.sin_addr) != 1)
 		return -EINVAL;
-	fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd < 0 || connect(fd, (const struct sockaddr *)&to, sizeof(to)) < 0)
-		error = -errno;
-	else if (fcntl(fd, F_SETFL, O_NONBLOCK) < 0)
-		error = -errno;
-	else
-		error = stream(fd, strtoul(arg[2], NULL, 0), &received);
-	if (fd >= 0)
-		close(fd);
+	error = stream_there_and_back((const struct sockaddr *)&to, sizeof(to),
+				      strtoul(arg[2], NULL, 0), &received);
+	snprintf(answer, ANSWER_MAX, "%zu", received);
+	return error;
+}
+
+/* vsock-echo PORT: a server */
+int do_vsock_echo(char **arg, char *answer)
+{
+	(void)answer;
+	return vsock_echo((unsigned int)strtoul(arg[0], NULL, 0));
+}
+
+/* vsock-stream CID PORT BYTES */
+int do_vsock_stream(char **arg, char *answer)
+{
+	size_t received = 0;
+	int error = vsock_there_and_back((unsigned int)strtoul(arg[0], NULL, 0),
+					 (unsigned int)strtoul(arg[1], NULL, 0),
+					 strtoul(arg[2], NULL, 0), &received);
+
 	snprintf(answer, ANSWER_MAX, "%zu", received);
 	return error;
 }

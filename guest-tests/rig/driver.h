@@ -215,7 +215,8 @@ int do_event_last(struct rig *rig, const struct words *words, const char *rest);
 int do_watch(struct rig *rig, const struct words *words, const char *rest);
 
 /* Steps of driver_values.c, driver_writer.c, driver_monitor.c, driver_usage.c, driver_soak.c,
- * driver_api.c, driver_server.c, driver_run.c, driver_console.c. */
+ * driver_api.c, driver_server.c, driver_run.c, driver_console.c,
+ * driver_vsock.c. */
 int do_random(struct rig *rig, const struct words *words, const char *rest);
 int do_keep(struct rig *rig, const struct words *words, const char *rest);
 int do_field(struct rig *rig, const struct words *words, const char *rest);
@@ -234,6 +235,10 @@ int do_api(struct rig *rig, const struct words *words, const char *rest);
 int do_soak(struct rig *rig, const struct words *words, const char *rest);
 int do_host_serve(struct rig *rig, const struct words *words, const char *rest);
 int do_host_kill(struct rig *rig, const struct words *words, const char *rest);
+int do_host_vsock_echo(struct rig *rig, const struct words *words, const char *rest);
+int do_host_vsock_stream(struct rig *rig, const struct words *words, const char *rest);
+int do_host_vsock_hold(struct rig *rig, const struct words *words, const char *rest);
+int do_host_vsock_ended(struct rig *rig, const struct words *words, const char *rest);
 int do_run(struct rig *rig, const struct words *words, const char *rest);
 int do_host_run(struct rig *rig, const struct words *words, const char *rest);
 int do_console(struct rig *rig, const struct words *words, const char *rest);

@@ -12,6 +12,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "guest-tests/rig/stream.h"
+
 static int make_tap(const char *name, bool several)
 {
 	struct ifreq ifr = {.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR};
@@ -65,42 +67,14 @@ int do_host_tap(struct rig *rig, const struct words *words, const char *rest)
 	return 0;
 }
 
-/* Gives every byte back, a connection after the other, until the host ends. */
-static _Noreturn void serve(int listener)
-{
-	static char bytes[65536];
-
-	for (;;) {
-		int fd = accept(listener, NULL, NULL);
-		ssize_t len;
-
-		while (fd >= 0 && (len = read(fd, bytes, sizeof(bytes))) > 0)
-			for (ssize_t done = 0; done < len;) {
-				ssize_t written = write(fd, bytes + done, (size_t)(len - done));
-
-				if (written < 0)
-					break;
-				done += written;
-			}
-		close(fd);
-	}
-}
-
 /* host echo PORT: a server of TCP */
 int do_host_echo(struct rig *rig, const struct words *words, const char *rest)
 {
 	struct sockaddr_in in = {.sin_family = AF_INET,
 				 .sin_port = htons((uint16_t)atoi(words->word[2]))};
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	pid_t pid;
+	int error = stream_echo((const struct sockaddr *)&in, sizeof(in));
 
 	(void)rig;
 	(void)rest;
-	if (fd < 0 || bind(fd, (const struct sockaddr *)&in, sizeof(in)) < 0 || listen(fd, 4) < 0)
-		return fail("port %s: %m", words->word[2]);
-	pid = fork();
-	if (pid == 0)
-		serve(fd);
-	close(fd);
-	return pid < 0 ? fail("no process: %m") : 0;
+	return error ? fail("port %s: %s", words->word[2], strerror(-error)) : 0;
 }
