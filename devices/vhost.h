@@ -32,9 +32,9 @@ int vhost_open(const char *path, uint64_t needed, uint64_t *ret_features);
 int vhost_call(int fd, unsigned long request, const void *argument);
 
 /*
- * Hands over memory and queues, which are enabled, and what the driver accepted. The kernel does not
- * serve them yet: how it is told to is the device's own. 0 or negative errno. Transport's lock, or
- * the device's thread.
+ * Hands over memory and queues, which are enabled, and what the driver accepted. The kernel does
+ * not serve them yet: how it is told to is the device's own. 0 or negative errno. Transport's lock,
+ * or the device's thread.
  */
 int vhost_give(const struct vhost_share *share);
 

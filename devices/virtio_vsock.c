@@ -24,8 +24,8 @@
 enum { RX, TX, EVENT, QUEUES };
 #define SHARED_QUEUES 2U
 
-/* Offered as far as the kernel knows them. VIRTIO_VSOCK_F_STREAM is none of them: streams are implied
- * where it is missing (VIRTIO 1.2, 5.10.3 Feature bits). */
+/* Offered as far as the kernel knows them. VIRTIO_VSOCK_F_STREAM is none of them: streams are
+ * implied where it is missing (VIRTIO 1.2, 5.10.3 Feature bits). */
 #define FEATURES (1ULL << VIRTIO_VSOCK_F_SEQPACKET)
 
 struct virtio_vsock {

@@ -2,10 +2,10 @@
  * The virtio socket device: AF_VSOCK between the guest and programs on its host. VIRTIO 1.2, 5.10
  * Socket Device.
  *
- * The host's kernel has the connections and serves both queues of packets (vhost-vsock); the driver
- * is told the guest's address (CID), and events, of which there are none: connections do not outlive
- * the driver that had them. So that those on the host's side do not either, its device is opened
- * anew after every driver.
+ * The host's kernel has the connections and serves both queues of packets (vhost-vsock). What is
+ * ours: the guest's address (CID), and the queue of events, of which there are none, because no
+ * connection outlives the driver that had it. So that the host's ends do not either, the kernel's
+ * device is opened anew after every driver.
  */
 #ifndef DEVICES_VIRTIO_VSOCK_H
 #define DEVICES_VIRTIO_VSOCK_H

@@ -14,7 +14,7 @@
 
 struct fake_vhost {
 	uint64_t features;        /* what it offers */
-	unsigned long refused;    /* a request that answers `error`; 0: none. Opening is 1, giving 2 */
+	unsigned long refused;    /* a request that answers `error`; 0: none */
 	int error;
 	unsigned int opened;      /* how often */
 	uint64_t cid;             /* of the descriptor opened last; 0: none */
@@ -25,6 +25,7 @@ struct fake_vhost {
 	uint16_t base[FAKE_VHOST_QUEUES]; /* how far it came */
 };
 
+/* What is no ioctl. */
 #define FAKE_VHOST_OPEN 1UL
 #define FAKE_VHOST_GIVE 2UL
 

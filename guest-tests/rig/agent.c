@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/reboot.h>
 #include <sys/stat.h>
@@ -189,6 +190,25 @@ static int do_version(char **arg, char *answer)
 	return 0;
 }
 
+/* size COLUMNS ROWS 30s: until the terminal is so large; the answer is how large it is at last */
+static int do_size(char **arg, char *answer)
+{
+	const struct timespec pause = {.tv_nsec = POLL_NS};
+	long long deadline = agent_ms() + agent_timeout_ms(arg[2]);
+
+	for (;;) {
+		struct winsize size = {0};
+
+		ioctl(tty, TIOCGWINSZ, &size);
+		snprintf(answer, ANSWER_MAX, "%u %u", size.ws_col, size.ws_row);
+		if (size.ws_col == atoi(arg[0]) && size.ws_row == atoi(arg[1]))
+			return 0;
+		if (agent_ms() > deadline)
+			return -ETIMEDOUT;
+		nanosleep(&pause, NULL);
+	}
+}
+
 static int do_cpus(char **arg, char *answer)
 {
 	(void)arg;
@@ -237,6 +257,8 @@ static const struct command commands[] = {
 	{"watchdog-left", do_watchdog_left, 2},           {"watchdog-feed", do_watchdog_feed, 0},
 	{"vsock-echo", do_vsock_echo, 1},
 	{"vsock-stream", do_vsock_stream, 3},
+	{"stream", do_stream, 3},     {"vsock-echo", do_vsock_echo, 1},
+	{"vsock-stream", do_vsock_stream, 3},            {"size", do_size, 3},
 };
 
 static int perform(char *text, char *answer)
@@ -294,11 +316,30 @@ static void hello(void)
 		dprintf(tty, "RIG 0 OK %zu %s\n", strlen(id), id);
 }
 
+/* What the console needs, as far as it is not built in. */
+static void load_console(void)
+{
+	static const char *const modules[] = {"virtio_pci", "virtio_console"};
+
+	for (size_t i = 0; i < sizeof(modules) / sizeof(modules[0]); i++) {
+		char name[32], *arg[] = {name, NULL};
+
+		snprintf(name, sizeof(name), "%s", modules[i]);
+		do_modprobe(arg, NULL);
+	}
+}
+
+/* The kernel passes on "rig_tty=hvc0" of its command line. */
 static int open_tty(void)
 {
+	const char *name = getenv("rig_tty");
 	struct termios raw;
+	char path[64];
 
-	tty = open("/dev/ttyS0", O_RDWR | O_NOCTTY);
+	if (name)
+		load_console();
+	snprintf(path, sizeof(path), "/dev/%s", name ? name : "ttyS0");
+	tty = open(path, O_RDWR | O_NOCTTY);
 	if (tty < 0 || tcgetattr(tty, &raw) < 0)
 		return -errno;
 	cfmakeraw(&raw);

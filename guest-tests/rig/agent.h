@@ -1,5 +1,6 @@
 /*
- * The agent: /init of a guest under test. It answers requests of one line on the serial console:
+ * The agent: /init of a guest under test. It answers requests of one line on the serial console, or
+ * on the one of rig_tty= on the kernel's command line:
  *
  *   RIG <id> <command> <arguments>
  *   RIG <id> OK <length> <text>        or   RIG <id> ERR <length> <text>

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/wait.h>
 
 #define BOOT_MS 120000U
@@ -117,6 +118,15 @@ static int do_vm_wait_exit(struct rig *rig, const struct words *words, const cha
 	return check_status(rig, words->word[2]);
 }
 
+static int do_vm_resize(struct rig *rig, const struct words *words, const char *rest)
+{
+	const struct winsize size = {.ws_col = (unsigned short)atoi(words->word[2]),
+				     .ws_row = (unsigned short)atoi(words->word[3])};
+
+	(void)rest;
+	return ioctl(rig->vm.tty, TIOCSWINSZ, &size) < 0 ? fail("the terminal: %m") : 0;
+}
+
 static int do_vm_kill(struct rig *rig, const struct words *words, const char *rest)
 {
 	(void)words;
@@ -189,6 +199,7 @@ static const struct step_type step_types[] = {
 	{"vm", "wait-boot", 3, do_vm_wait_boot},
 	{"vm", "wait-exit", 3, do_vm_wait_exit},
 	{"vm", "kill", 2, do_vm_kill},
+	{"vm", "resize", 4, do_vm_resize},
 	{"vm", "usage", 2, do_vm_usage},
 	{"vm", "steady", 3, do_vm_steady},
 	{"console", NULL, 2, do_console},

@@ -32,6 +32,8 @@ static int open_terminal(struct vm *vm)
 	vm->tty = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
 	if (vm->tty < 0 || grantpt(vm->tty) < 0 || unlockpt(vm->tty) < 0)
 		return fail("host: cannot make a terminal: %m");
+	if (ioctl(vm->tty, TIOCSWINSZ, &(struct winsize){.ws_col = 80, .ws_row = 24}) < 0)
+		return fail("host: a terminal without a size: %m");
 	name = ptsname(vm->tty);
 	vm->tty_slave = open(name, O_RDWR | O_NOCTTY | O_CLOEXEC);
 	if (vm->tty_slave < 0 || tcgetattr(vm->tty_slave, &vm->termios) < 0)

@@ -1,7 +1,7 @@
 /*
- * The input is what a driver does to the socket device (tests/fuzz/function.h), and what the kernel's
- * part of it refuses. That part is a fake, which ends the program when it is given what it must not
- * be given.
+ * The input is what a driver does to the socket device (tests/fuzz/function.h), and what the
+ * kernel's part of it refuses. That part is a fake, which ends the program when it is given what it
+ * must not be given.
  */
 #include <errno.h>
 #include <linux/vhost.h>

@@ -342,6 +342,7 @@ static void test_options_refuses_with_a_reason(void **state)
 		{{"--cpus", "2,pin=1,1", "k", NULL}, "a CPU twice"},
 		{{"--cpus", "64,pin=0-64", "k", NULL}, "64 at most"},
 		{{"--on-panic", "stop", "k", NULL}, "--on-panic stop: not ignore, exit or reboot"},
+		{{"--vsock", "2", "k", NULL}, "--vsock 2: not a CID of a guest, 3 to 4294967294"},
 		{{"--console", "tty", "k", NULL}, "--console tty: not serial or virtio"},
 		{{"--console=", "k", NULL}, "--console : not serial or virtio"},
 		{{"--shutdown-timeout", "3601", "k", NULL}, "seconds from 0 to 3600"},
