@@ -1,7 +1,7 @@
 /*
  * The virtio entropy device: bytes come, of every length that is asked for and not more, by an
  * interrupt; two answers differ; a guest that asks without end gets no more than its share and the
- * rest later; nonsense breaks the device until a reset.
+ * rest later; nonsense breaks the device until a reset; a driver may leave its queue out.
  */
 #include "guest-tests/bare/lib_irq.h"
 #include "guest-tests/bare/lib_pci.h"
@@ -101,6 +101,12 @@ static void check_nonsense(void)
 	queue_kick(&queue);
 	report("a buffer to be read breaks it", wait_until(needs_reset, NULL, WAIT_MS));
 	report("it works after a reset", set_up() && get(bytes, 16) == 16);
+	virtio_negotiate(&dev, FEATURE(VIRTIO_F_VERSION_1));
+	virtio_driver_ok(&dev);
+	queue_kick(&queue);
+	report_equal("without its queue it runs and does nothing",
+		     virtio_status(&dev) & VIRTIO_CONFIG_S_NEEDS_RESET, 0);
+	report("and works after a reset", set_up() && get(bytes, 16) == 16);
 }
 
 void test(void)

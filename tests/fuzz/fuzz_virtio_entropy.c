@@ -21,6 +21,7 @@ static void write_seeds(int argc, char **argv)
 		{FUZZ_OFFER, 0x20, 1, 4000}, {FUZZ_WRITE_COMMON, 1, VIRTIO_PCI_COMMON_Q_MSIX, 1},
 		{FUZZ_WRITE_CFG, 1, 0x42, 0x8000}, {FUZZ_WRITE_BAR, 2, 0x2010, 0xfee00000},
 		{FUZZ_WRITE_BAR, 2, 0x201c, 0}, {FUZZ_KICK, 1, 0, 0}, {FUZZ_RESET, 0, 0, 0},
+		{FUZZ_BRING_UP, 0, 1, 0},
 	};
 
 	fuzz_write_seed(argc, argv, "driver", steps, sizeof(steps));
