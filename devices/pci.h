@@ -284,6 +284,14 @@ struct pci_need {
 /* Adds what the BARs of `dev` need. */
 void pci_dev_add_needs(const struct pci_dev *dev, struct pci_need needs[PCI_WINDOWS]);
 
+/*
+ * Where firmware gives addresses, not pci_host_assign(): shows it what `bridge` reserves, by QEMU's
+ * capability at `off`, which takes PCI_RESERVE_LEN bytes; of I/O only with `io`, since SeaBIOS
+ * stops where that does not suffice. Without firmware nothing is shown. Before pci_host_add().
+ */
+#define PCI_RESERVE_LEN 32U
+void pci_bridge_show_reserve(struct pci_host *host, struct pci_dev *bridge, uint8_t off, bool io);
+
 /* Fits `need` in what the last pci_host_assign() gave to `bridge` (a guest that makes its windows
  * larger may have room for more), or with firmware in the window as it is? `*ret_room` is how much
  * that is. Any thread. */

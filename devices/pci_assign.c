@@ -458,27 +458,18 @@ void pci_dev_add_needs(const struct pci_dev *dev, struct pci_need needs[PCI_WIND
 	}
 }
 
-static struct range forwarded_locked(const struct pci_dev *bridge, enum pci_window kind)
-{
-	switch (kind) {
-	case PCI_WINDOW_IO:
-		return bridge->forward.io;
-	case PCI_WINDOW_MEM:
-		return bridge->forward.mem;
-	default:
-		return bridge->forward.prefetch;
-	}
-}
-
 bool pci_bridge_fits(struct pci_dev *bridge, enum pci_window kind, const struct pci_need *need,
 		     uint64_t *ret_room)
 {
 	struct range given;
 
-	pci_host_decode_lock(bridge->host);
-	given = pci_host_has_firmware(bridge->host) ? forwarded_locked(bridge, kind)
-						    : bridge->given[kind];
-	pci_host_decode_unlock(bridge->host);
+	if (pci_host_has_firmware(bridge->host)) {
+		given = pci_bridge_window(bridge, kind);
+	} else {
+		pci_host_decode_lock(bridge->host);
+		given = bridge->given[kind];
+		pci_host_decode_unlock(bridge->host);
+	}
 	*ret_room = given.size;
 	return need->size <= given.size && (!need->size || given.start % need->largest == 0);
 }

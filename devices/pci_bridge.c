@@ -82,6 +82,21 @@ static struct range prefetch_window(const struct pci_cfg *cfg)
 		      limit | mem_bound(cfg, PCI_PREF_MEMORY_LIMIT), MEM_GRANULARITY);
 }
 
+struct range pci_bridge_window(struct pci_dev *bridge, enum pci_window kind)
+{
+	struct range range;
+
+	pthread_mutex_lock(&bridge->lock);
+	if (kind == PCI_WINDOW_IO)
+		range = io_window(&bridge->cfg);
+	else if (kind == PCI_WINDOW_MEM)
+		range = mem_window(&bridge->cfg);
+	else
+		range = prefetch_window(&bridge->cfg);
+	pthread_mutex_unlock(&bridge->lock);
+	return range;
+}
+
 static bool same_range(struct range a, struct range b)
 {
 	return a.start == b.start && a.size == b.size;

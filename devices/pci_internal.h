@@ -51,6 +51,9 @@ void pci_bridge_init(struct pci_dev *dev);
 /* Takes over the registers into dev->forward. True: it changed, the children must be updated. */
 bool pci_bridge_publish_locked(struct pci_dev *dev);
 
+/* What the registers of a window say, whether it forwards now or not. Takes the bridge's lock. */
+struct range pci_bridge_window(struct pci_dev *bridge, enum pci_window kind);
+
 /* --- pci_msix.c --- */
 
 /* An access to `bar` that meets the table or the PBA is answered here. False: it meets neither. */

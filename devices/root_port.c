@@ -306,3 +306,8 @@ struct pci_dev *root_port_pci(struct root_port *port)
 {
 	return &port->dev;
 }
+
+void root_port_show_reserve(struct root_port *port, struct pci_host *host, bool io)
+{
+	pci_bridge_show_reserve(host, &port->dev, RESERVE_CAP, io);
+}

@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 struct pci_dev;
+struct pci_host;
 struct root_port;
 
 struct root_port_config {
@@ -33,6 +34,9 @@ struct root_port_config {
 struct root_port *root_port_create(const struct root_port_config *config);
 void root_port_destroy(struct root_port *port);
 struct pci_dev *root_port_pci(struct root_port *port);
+
+/* pci_bridge_show_reserve() of the port. */
+void root_port_show_reserve(struct root_port *port, struct pci_host *host, bool io);
 
 /*
  * A PME message of function `devfn` arrives from below. The requester ID is formed with the

@@ -17,6 +17,7 @@
 #define PM_CAP 0x40
 #define EXP_CAP 0x50
 #define MSI_CAP 0x90
+#define RESERVE_CAP 0xa0 /* with firmware, see root_port_show_reserve() */
 #define AER_CAP 0x100
 
 /* What interrupts: one vector for all, one INTx. */

@@ -144,6 +144,9 @@ void slot_reserve(struct vfio_slot *slot)
 	port->reserve[PCI_WINDOW_PREFETCH] = 64 * GIB;
 }
 
+/* The slots whose ports firmware is to give I/O, of which it has 40 KiB (OVMF) in units of 4. */
+#define IO_SLOTS 8U
+
 static int plug_port(struct vfio_slot *slot, char *ret_why, size_t why_size)
 {
 	const struct vfio_machine *machine = &slot->machine;
@@ -155,6 +158,7 @@ static int plug_port(struct vfio_slot *slot, char *ret_why, size_t why_size)
 	if (!slot->port)
 		return slot_explain(-ENOMEM, ret_why, why_size, slot->card.name, "root port");
 	slot_reserve(slot);
+	root_port_show_reserve(slot->port, machine->pci, slot->index < IO_SLOTS);
 	error = pci_host_add(machine->pci, root_port_pci(slot->port), NULL,
 			     PCI_DEVFN(slot->index + 1, 0));
 	if (error)

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "devices/q35.h"
+#include "devices/root_port.h"
 #include "tests/fake_irq.h"
 #include "tests/fake_pci.h"
 #include "vmm/base/bits.h"
@@ -20,6 +21,8 @@
 #define PAM0 0x90
 #define LPC 0xf8
 #define ID 0x29c08086U
+#define PORT 0x40
+#define CAP 0xa0 /* of what the port reserves */
 
 struct fixture {
 	struct fake_pci pci;
@@ -131,6 +134,39 @@ static void test_q35_bars_are_reached_beside_ecam_only(void **state)
 	pci_dev_finish(&fake.dev);
 }
 
+/* As SeaBIOS and OVMF look for it. */
+static void test_q35_ports_say_what_they_reserve(void **state)
+{
+	const struct root_port_config config = {.slot_number = 1};
+	struct root_port *port = root_port_create(&config);
+	const struct pci_need small = {2 * MIB, 2 * MIB}, large = {64 * MIB, 64 * MIB};
+	struct fixture *f = *state;
+	uint64_t room;
+
+	assert_non_null(port);
+	root_port_pci(port)->reserve[PCI_WINDOW_IO] = 4 * KIB;
+	root_port_pci(port)->reserve[PCI_WINDOW_MEM] = 32 * MIB;
+	root_port_pci(port)->reserve[PCI_WINDOW_PREFETCH] = 64 * GIB;
+	root_port_show_reserve(port, f->pci.host, true);
+	assert_int_equal(pci_host_add(f->pci.host, root_port_pci(port), NULL, PORT), 0);
+	assert_int_equal(cfg(f, PORT, CAP, 1), PCI_CAP_ID_VNDR);
+	assert_int_equal(cfg(f, PORT, CAP + 2, 2), 0x0120);
+	assert_int_equal(cfg(f, PORT, CAP + 4, 4), 0);
+	assert_int_equal(cfg(f, PORT, CAP + 8, 4), 4 * KIB);
+	assert_int_equal(cfg(f, PORT, CAP + 16, 4), 32 * MIB);
+	assert_int_equal(cfg(f, PORT, CAP + 20, 4), UINT32_MAX);
+	/* The window above RAM has 256 GiB here. */
+	assert_int_equal(cfg(f, PORT, CAP + 24, 4), 0);
+	assert_int_equal(cfg(f, PORT, CAP + 28, 4), 8 * GIB >> 32);
+	/* What counts is what firmware has given, also while the port does not forward. */
+	pci_host_cfg_write(f->pci.host, PORT, PCI_MEMORY_BASE, 4, 0xc1f0c000);
+	assert_true(pci_bridge_fits(root_port_pci(port), PCI_WINDOW_MEM, &small, &room));
+	assert_int_equal(room, 32 * MIB);
+	assert_false(pci_bridge_fits(root_port_pci(port), PCI_WINDOW_MEM, &large, &room));
+	pci_host_remove(root_port_pci(port));
+	root_port_destroy(port);
+}
+
 static void test_q35_reset_takes_ecam_away(void **state)
 {
 	struct fixture *f = *state;
@@ -188,6 +224,7 @@ int main(void)
 		TEST(test_q35_ecam_is_off_until_it_is_placed),
 		TEST(test_q35_ecam_moves),
 		TEST(test_q35_bars_are_reached_beside_ecam_only),
+		TEST(test_q35_ports_say_what_they_reserve),
 		TEST(test_q35_reset_takes_ecam_away),
 		TEST(test_q35_pam_keeps_what_is_written),
 		TEST(test_q35_lpc_says_where_pm_is),
