@@ -107,16 +107,21 @@ static void plug(struct fake_slot *fake)
 	fake_slot_boot(fake);
 }
 
-void fake_slot_reset(struct fake_slot *fake)
+void fake_slot_await(struct fake_slot *fake, void (*ask)(struct vfio_slot *slot, int done_fd))
 {
 	int done_fd = eventfd(0, EFD_CLOEXEC);
 	eventfd_t count;
 
 	assert_true(done_fd >= 0);
-	vfio_slot_reset(fake->slot, done_fd);
+	ask(fake->slot, done_fd);
 	assert_int_equal(eventfd_read(done_fd, &count), 0);
 	assert_int_equal(count, 1);
 	close(done_fd);
+}
+
+void fake_slot_reset(struct fake_slot *fake)
+{
+	fake_slot_await(fake, vfio_slot_reset);
 }
 
 void fake_slot_boot(struct fake_slot *fake)

@@ -48,8 +48,9 @@ void fake_slot_insert(struct fake_slot *fake);
 void fake_slot_start_with(struct fake_slot *fake, const char *option, bool nvidia);
 void fake_slot_start(struct fake_slot *fake);
 
-/* The guest's reset, until it is done. */
+/* The guest's reset, until it is done; or whatever else takes its time. */
 void fake_slot_reset(struct fake_slot *fake);
+void fake_slot_await(struct fake_slot *fake, void (*ask)(struct vfio_slot *slot, int done_fd));
 
 /* What firmware does after a reset: addresses, tables. */
 void fake_slot_boot(struct fake_slot *fake);

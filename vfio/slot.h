@@ -76,7 +76,7 @@ struct slot_commands {
 	bool unplug;          /* the user wants the card back */
 	bool suspend, resume; /* the guest's main power, S3 */
 	bool reset, shutdown;
-	int reset_done_fd;    /* eventfd: the reset is done; with `reset` alone */
+	int done_fd;          /* eventfd: one of these three is done: suspend, resume, reset */
 	uint8_t host_errors;  /* functions whose access failed */
 	uint8_t pme_cleared;  /* functions whose PME_Status or PME_En the guest cleared */
 	int host_error[HOST_FUNCTIONS];

@@ -320,8 +320,8 @@ static bool serve_commands(struct vfio_slot *slot)
 	slot->served = commands.issued;
 	pthread_cond_broadcast(&slot->answered);
 	pthread_mutex_unlock(&slot->lock);
-	if (commands.reset)
-		signal_fd(commands.reset_done_fd);
+	if (commands.suspend || commands.resume || commands.reset)
+		signal_fd(commands.done_fd);
 	return !commands.shutdown;
 }
 
@@ -460,28 +460,34 @@ int vfio_slot_start(struct vfio_slot *slot)
 	return error;
 }
 
-void vfio_slot_reset(struct vfio_slot *slot, int done_fd)
+/* Ends a command as end_command(); its end is told by `done_fd`. */
+static void end_long_command(struct vfio_slot *slot, int done_fd)
 {
-	begin_command(slot);
-	slot->commands.reset = true;
-	slot->commands.reset_done_fd = done_fd;
+	slot->commands.done_fd = done_fd;
 	end_command(slot);
 	if (!slot->running)
 		serve_commands(slot);
 }
 
-void vfio_slot_suspend(struct vfio_slot *slot)
+void vfio_slot_reset(struct vfio_slot *slot, int done_fd)
+{
+	begin_command(slot);
+	slot->commands.reset = true;
+	end_long_command(slot, done_fd);
+}
+
+void vfio_slot_suspend(struct vfio_slot *slot, int done_fd)
 {
 	begin_command(slot);
 	slot->commands.suspend = true;
-	await_command(slot);
+	end_long_command(slot, done_fd);
 }
 
-void vfio_slot_resume(struct vfio_slot *slot)
+void vfio_slot_resume(struct vfio_slot *slot, int done_fd)
 {
 	begin_command(slot);
 	slot->commands.resume = true;
-	await_command(slot);
+	end_long_command(slot, done_fd);
 }
 
 void vfio_slot_stop(struct vfio_slot *slot)

@@ -178,7 +178,8 @@ void vfio_slot_request_unplug(struct vfio_slot *slot);
 /*
  * Guest reset, with all vCPUs stopped: leaves low power, resets the functions and the port. The
  * host may take a minute over it, so it returns at once; 1 is added to the eventfd `done_fd` when
- * it is done, for which the vCPUs must wait. Before the end of one there is no other.
+ * it is done, for which the vCPUs must wait. Before its end there is no other one, and none of the
+ * next two.
  */
 void vfio_slot_reset(struct vfio_slot *slot, int done_fd);
 
@@ -186,10 +187,10 @@ void vfio_slot_reset(struct vfio_slot *slot, int done_fd);
  * The machine's main power goes, and comes back (S3), with all vCPUs stopped. A slot that the guest
  * has switched off stays as it is. One that it left on goes off by the same way, so that what is
  * said of it is true, and comes back as after a reset. A PME wakes the machine where the guest's
- * port would interrupt it. Return when done.
+ * port would interrupt it. Both return at once, as vfio_slot_reset() does.
  */
-void vfio_slot_suspend(struct vfio_slot *slot);
-void vfio_slot_resume(struct vfio_slot *slot);
+void vfio_slot_suspend(struct vfio_slot *slot, int done_fd);
+void vfio_slot_resume(struct vfio_slot *slot, int done_fd);
 
 /* A vCPU could not reach a window (KVM_RUN gave EFAULT): drop all windows of the slot, accesses
  * trap from now on. True when there were any. */

@@ -24,6 +24,8 @@
 #define EXIT_FAILED 1
 #define WHY_SIZE 512
 
+struct vfio_slot;
+
 struct machine {
 	const struct options *options;
 	struct kvm kvm;
@@ -54,8 +56,10 @@ struct machine {
 	int signal_fd;
 	int reset_fd;            /* eventfd: a reset was asked for */
 	const char *reset_cause; /* of the event; NULL: the guest; main thread's */
-	int slot_reset_fd;       /* eventfd: the reset of so many slots is done */
-	uint64_t slots_in_reset; /* of how many it is not, and no CPU runs; main thread's */
+	int slots_fd;            /* eventfd: so many slots have done what they were asked */
+	uint64_t slots_awaited;  /* how many have not, and no CPU runs; main thread's, as these: */
+	void (*slots_done)(struct machine *machine); /* what comes then */
+	bool reset_waits;        /* ... or a reset that was asked for meanwhile */
 	int sleep_fd;            /* eventfd: S3 begins or ends */
 	bool is_suspended;       /* in S3, all is off; this and the next are the main thread's */
 	uint64_t suspended_since; /* of clock_us() */
@@ -110,8 +114,12 @@ int machine_load_guest(struct machine *machine, char *ret_why, size_t why_size);
  * for which the main thread does not wait. Another reset meanwhile is the same one. */
 void machine_reset(struct machine *machine);
 
-/* Callback for `slot_reset_fd`: cards are done. */
-void machine_slots_were_reset(void *opaque, int fd);
+/* Has every slot do what takes the host its time; then comes `done`, if nothing ended before. */
+void machine_await_slots(struct machine *machine, void (*ask)(struct vfio_slot *slot, int done_fd),
+			 void (*done)(struct machine *machine));
+
+/* Callback for `slots_fd`. */
+void machine_slots_are_done(void *opaque, int fd);
 
 /* Those of a machine that lose their state in S3, too, but for the slots. */
 void machine_reset_devices(struct machine *machine);

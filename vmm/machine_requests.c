@@ -267,7 +267,7 @@ int machine_watch(struct machine *m)
 	} sources[] = {
 		{m->signal_fd, on_signal},
 		{m->reset_fd, on_reset},
-		{m->slot_reset_fd, machine_slots_were_reset},
+		{m->slots_fd, machine_slots_are_done},
 		{m->sleep_fd, machine_change_sleep},
 		{rtc_timer_fd(m->rtc), on_rtc_timer},
 		{console ? virtio_console_room_fd(console) : serial_room_fd(m->serial),

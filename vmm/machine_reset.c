@@ -53,15 +53,32 @@ static void begin_anew(struct machine *m)
 	vcpus_resume(m->vcpus);
 }
 
+void machine_await_slots(struct machine *m, void (*ask)(struct vfio_slot *slot, int done_fd),
+			 void (*done)(struct machine *m))
+{
+	struct vfio_slot *slot;
+
+	m->slots_done = done;
+	while ((slot = slots_get(m->slots, (unsigned int)m->slots_awaited))) {
+		m->slots_awaited++;
+		ask(slot, m->slots_fd);
+	}
+	if (!m->slots_awaited)
+		done(m);
+}
+
 /* Ours before the cards: what people do until these are done (a key, the power button) is for the
  * guest that comes. */
 void machine_reset(struct machine *m)
 {
 	const char *cause = m->reset_cause ? m->reset_cause : "guest";
-	struct vfio_slot *slot;
 
+	if (m->slots_awaited && m->slots_done != begin_anew) {
+		m->reset_waits = true; /* for a step of S3 to end */
+		return;
+	}
 	m->reset_cause = NULL;
-	if (m->slots_in_reset)
+	if (m->slots_awaited)
 		return;
 	events_emit(&(struct event){.event = "reset", .cause = cause});
 	/* First: an interrupt that a device raises from its reset on must not be forgotten. */
@@ -70,22 +87,23 @@ void machine_reset(struct machine *m)
 	acpi_pm_reset(m->pm);
 	rtc_reset(m->rtc);
 	m->is_suspended = false;
-	while ((slot = slots_get(m->slots, (unsigned int)m->slots_in_reset))) {
-		m->slots_in_reset++;
-		vfio_slot_reset(slot, m->slot_reset_fd);
-	}
-	if (!m->slots_in_reset)
-		begin_anew(m);
+	machine_await_slots(m, vfio_slot_reset, begin_anew);
 }
 
-void machine_slots_were_reset(void *opaque, int fd)
+void machine_slots_are_done(void *opaque, int fd)
 {
 	struct machine *m = opaque;
 	uint64_t count;
 
 	if (read(fd, &count, sizeof(count)) != sizeof(count))
 		return;
-	m->slots_in_reset -= count;
-	if (!m->slots_in_reset && !loop_is_stopping(m->loop))
-		begin_anew(m);
+	m->slots_awaited -= count;
+	if (m->slots_awaited || loop_is_stopping(m->loop))
+		return;
+	if (m->reset_waits) {
+		m->reset_waits = false;
+		machine_reset(m);
+	} else {
+		m->slots_done(m);
+	}
 }

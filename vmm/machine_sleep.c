@@ -4,7 +4,9 @@
  * known to the power management registers (devices/acpi_pm.h), which keep their values; the guest
  * begins again where it asked for, and firmware's part, addresses of PCI and memory types, is done.
  */
+#include <errno.h>
 #include <stdint.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "devices/acpi_pm.h"
@@ -40,50 +42,7 @@ void machine_ask_wake(struct machine *machine)
 	tell_main_thread(machine);
 }
 
-static void for_each_slot(struct machine *m, void (*fn)(struct vfio_slot *slot))
-{
-	struct vfio_slot *slot;
-
-	for (unsigned int i = 0; (slot = slots_get(m->slots, i)); i++)
-		fn(slot);
-}
-
-static void fall_asleep(struct machine *m)
-{
-	/* No interrupt of before, and no timer of a CPU, has a place in what comes. */
-	irq_chip_reset(m->irq);
-	if (vcpus_reset(m->vcpus, NULL))
-		log_warn("S3: the CPUs refuse their reset state; they are stopped all the same");
-	for_each_slot(m, vfio_slot_suspend);
-	machine_reset_devices(m);
-	m->is_suspended = true;
-	m->suspended_since = clock_us();
-	events_emit(&(struct event){.event = "suspend", .cause = "guest"});
-	log_info("the guest sleeps (S3)");
-}
-
-static int begin_again(struct machine *m, const struct boot_entry *entry)
-{
-	int error = 0;
-
-	for_each_slot(m, vfio_slot_resume);
-	if (entry->mode == BOOT_RESET_VECTOR)
-		firmware_boot_resume(m->firmware_boot);
-	else
-		error = pci_host_assign(m->pci);
-	acpi_pm_resume(m->pm);
-	irq_chip_assert_again(m->irq);
-	return error ? error : vcpus_reset(m->vcpus, entry);
-}
-
-/* Firmware has a FACS of its own, and does its part itself. False: the guest left no vector. */
-static bool find_entry(const struct machine *m, struct boot_entry *ret_entry)
-{
-	if (!m->firmware_boot)
-		return firmware_waking_entry(m->mem, ret_entry);
-	*ret_entry = (struct boot_entry){.mode = BOOT_RESET_VECTOR};
-	return true;
-}
+/* --- from SLP_EN --- */
 
 static void tell_resume(const struct machine *m, enum acpi_pm_wake woken_by)
 {
@@ -97,38 +56,83 @@ static void tell_resume(const struct machine *m, enum acpi_pm_wake woken_by)
 	log_info("the guest is woken (%s)", causes[woken_by]);
 }
 
-static void wake_up(struct machine *m, enum acpi_pm_wake woken_by)
+/* What the firmware did before, unless there is one: it does its part itself, and has a FACS of its
+ * own. -ENOENT: the guest left no waking vector. */
+static int find_entry(struct machine *m, struct boot_entry *ret_entry)
+{
+	if (m->firmware_boot) {
+		firmware_boot_resume(m->firmware_boot);
+		*ret_entry = (struct boot_entry){.mode = BOOT_RESET_VECTOR};
+		return 0;
+	}
+	if (!firmware_waking_entry(m->mem, ret_entry))
+		return -ENOENT;
+	return pci_host_assign(m->pci);
+}
+
+/* The slots have their power again. */
+static void begin_again(struct machine *m)
 {
 	struct boot_entry entry;
+	int error = find_entry(m, &entry);
 
-	m->is_suspended = false;
-	tell_resume(m, woken_by);
-	if (!find_entry(m, &entry)) {
+	acpi_pm_resume(m->pm);
+	irq_chip_assert_again(m->irq);
+	if (!error)
+		error = vcpus_reset(m->vcpus, &entry);
+	if (error == -ENOENT) {
 		log_guest("the guest left no waking vector in the FACS, resetting");
 		machine_reset(m);
-	} else if (begin_again(m, &entry)) {
-		log_err("S3: the guest cannot be resumed: its devices' memory does not fit its "
-			"address space, or the CPUs refuse to begin at 0x%llx",
-			(unsigned long long)entry.rip);
+	} else if (error) {
+		log_err("S3: the guest cannot be resumed: %s", strerror(-error));
 		machine_end(m, "resume-failed", EXIT_FAILED);
 	} else {
 		vcpus_resume(m->vcpus);
 	}
 }
 
-/* To sleep and awake again at once, if need be. What a reset or the end overtook is void. */
+static void wake_if_due(struct machine *m)
+{
+	enum acpi_pm_wake woken_by = acpi_pm_woken_by(m->pm);
+
+	if (!woken_by)
+		return;
+	m->is_suspended = false;
+	tell_resume(m, woken_by);
+	machine_await_slots(m, vfio_slot_resume, begin_again);
+}
+
+/* All is off. What wakes may have come meanwhile. */
+static void be_asleep(struct machine *m)
+{
+	m->is_suspended = true;
+	m->suspended_since = clock_us();
+	events_emit(&(struct event){.event = "suspend", .cause = "guest"});
+	log_info("the guest sleeps (S3)");
+	wake_if_due(m);
+}
+
+static void fall_asleep(struct machine *m)
+{
+	/* No interrupt of before, and no timer of a CPU, has a place in what comes. */
+	irq_chip_reset(m->irq);
+	if (vcpus_reset(m->vcpus, NULL))
+		log_warn("S3: the CPUs refuse their reset state; they are stopped all the same");
+	machine_reset_devices(m);
+	machine_await_slots(m, vfio_slot_suspend, be_asleep);
+}
+
+/* While slots are awaited, the end of that looks itself. What a reset overtook is void. */
 void machine_change_sleep(void *opaque, int fd)
 {
-	enum acpi_pm_wake woken_by;
 	struct machine *m = opaque;
 
 	eventfd_drain(fd);
-	if (!acpi_pm_is_suspended(m->pm) || loop_is_stopping(m->loop))
+	if (!acpi_pm_is_suspended(m->pm) || m->slots_awaited || loop_is_stopping(m->loop))
 		return;
 	vcpus_wait_paused(m->vcpus);
-	if (!m->is_suspended)
+	if (m->is_suspended)
+		wake_if_due(m);
+	else
 		fall_asleep(m);
-	woken_by = acpi_pm_woken_by(m->pm);
-	if (woken_by)
-		wake_up(m, woken_by);
 }

@@ -33,13 +33,13 @@ static unsigned int called(struct fake_backend *fake, enum fake_op op)
 static void suspend(struct fake_slot *fake)
 {
 	guest_out(fake->port, PORT_PM1A_CNT, 2, SLEEP_S3);
-	vfio_slot_suspend(fake->slot);
+	fake_slot_await(fake, vfio_slot_suspend);
 }
 
 /* As the machine and its firmware do. */
 static void resume(struct fake_slot *fake)
 {
-	vfio_slot_resume(fake->slot);
+	fake_slot_await(fake, vfio_slot_resume);
 	fake_slot_boot(fake);
 	acpi_pm_resume(fake->pm);
 }
