@@ -51,11 +51,17 @@ static void place_ecam(struct pci_dev *dev)
 				     size ? align_down(bar & MCH_PCIEXBAR_BASE, size) : 0, size});
 }
 
+/*
+ * Deviation: ECAM that is on stays where it is until it is enabled elsewhere. SeaBIOS 1.16.2 writes
+ * PCIEXBAR three times when it resumes from S3: off, the upper half, on. They come by ECAM, so a
+ * chipset that takes the first at its word never sees the others, and Linux has no ECAM any more.
+ */
 static void host_bridge_changed(struct pci_dev *dev, uint16_t off, unsigned int len,
 				uint32_t value)
 {
 	(void)value;
-	if (range_meets((struct range){off, len}, (struct range){MCH_PCIEXBAR, 8}))
+	if (range_meets((struct range){off, len}, (struct range){MCH_PCIEXBAR, 8}) &&
+	    pci_cfg_read(&dev->cfg, MCH_PCIEXBAR, 4) & MCH_PCIEXBAR_ENABLE)
 		place_ecam(dev);
 }
 

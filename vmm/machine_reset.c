@@ -31,7 +31,6 @@ int machine_load_guest(struct machine *m, char *why, size_t why_size)
 void machine_reset_devices(struct machine *m)
 {
 	virtio_devices_reset(m->virtio);
-	q35_reset(m->q35);
 	pvpanic_reset(m->pvpanic);
 	serial_reset(m->serial);
 	if (m->watchdog)
@@ -84,6 +83,8 @@ void machine_reset(struct machine *m)
 	/* First: an interrupt that a device raises from its reset on must not be forgotten. */
 	irq_chip_reset(m->irq);
 	machine_reset_devices(m);
+	/* Not in S3, or who resumes would have to know where ECAM was (devices/q35.c). */
+	q35_reset(m->q35);
 	acpi_pm_reset(m->pm);
 	rtc_reset(m->rtc);
 	m->is_suspended = false;

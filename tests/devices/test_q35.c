@@ -109,10 +109,29 @@ static void test_q35_ecam_moves(void **state)
 		assert_int_equal(ecam.start, cases[i].start);
 		assert_int_equal(fake_pci_read(&f->pci, ecam.start, 4), ID);
 		assert_int_equal(fake_pci_read(&f->pci, ecam.start + (LPC << 12), 4), 0x29188086);
-		/* Where it was nothing answers. */
+		/* Off, it would not hear what comes next. After a reset nothing answers. */
 		place(f, 0);
+		assert_int_equal(fake_pci_read(&f->pci, ecam.start, 4), ID);
+		q35_reset(f->q35);
 		assert_int_equal(fake_pci_read(&f->pci, ecam.start, 4), UINT32_MAX);
 	}
+}
+
+/* As SeaBIOS does when it resumes: by ECAM, that is by what it moves. */
+static void test_q35_ecam_is_placed_by_ecam(void **state)
+{
+	static const uint64_t start = 0xb0000000;
+	struct fixture *f = *state;
+
+	place(f, start | 1);
+	fake_pci_write(&f->pci, start + PCIEXBAR, 4, 0);
+	fake_pci_write(&f->pci, start + PCIEXBAR + 4, 4, 0);
+	fake_pci_write(&f->pci, start + PCIEXBAR, 4, start | 1);
+	assert_int_equal(cfg(f, 0, PCIEXBAR, 4), start | 1);
+	assert_int_equal(pci_host_ecam(f->pci.host).start, start);
+	fake_pci_write(&f->pci, start + PCIEXBAR, 4, 0xe0000001);
+	assert_int_equal(fake_pci_read(&f->pci, start, 4), UINT32_MAX);
+	assert_int_equal(fake_pci_read(&f->pci, 0xe0000000, 4), ID);
 }
 
 static void test_q35_bars_are_reached_beside_ecam_only(void **state)
@@ -223,6 +242,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_q35_ecam_is_off_until_it_is_placed),
 		TEST(test_q35_ecam_moves),
+		TEST(test_q35_ecam_is_placed_by_ecam),
 		TEST(test_q35_bars_are_reached_beside_ecam_only),
 		TEST(test_q35_ports_say_what_they_reserve),
 		TEST(test_q35_reset_takes_ecam_away),
