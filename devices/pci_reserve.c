@@ -6,7 +6,7 @@
 #include "devices/pci_internal.h"
 #include "vmm/base/bits.h"
 
-/* QEMU 7.2, docs/pcie_pci_bridge.txt, Hotplug additional info: QEMU's vendor-specific capability. */
+/* QEMU 7.2, docs/pcie_pci_bridge.txt, Hotplug additional info: a vendor-specific capability. */
 #define RESERVE_TYPE 3
 #define   RESERVE_TYPE_RESOURCES 1
 #define RESERVE_BUSES 4

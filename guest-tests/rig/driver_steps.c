@@ -44,10 +44,10 @@ static int do_nothing(struct rig *rig, const struct words *words, const char *re
 	return 0;
 }
 
-static int start(struct rig *rig)
+static int start(struct rig *rig, const struct words *words)
 {
 	timeline_note("minivmm starts");
-	return vm_start(rig) < 0 ? -1 : vm_wait_boot(rig, 1, BOOT_MS);
+	return vm_start(rig) < 0 ? -1 : vm_wait_boot(rig, 1, timeout_or(words, BOOT_MS));
 }
 
 static void take_args(struct rig *rig, const char *text)
@@ -56,12 +56,14 @@ static void take_args(struct rig *rig, const char *text)
 	snprintf(rig->vm.args, sizeof(rig->vm.args), "%s", text + strspn(text, " "));
 }
 
+/* A last word that is the time is no argument of the VMM's. */
 static int do_vm_start(struct rig *rig, const struct words *words, const char *rest)
 {
-	(void)words;
 	take_args(rig, rest);
+	if (words->timeout_ms)
+		rig->vm.args[strlen(rig->vm.args) - strlen(words->word[words->count - 1])] = '\0';
 	rig->vm.own_guest = false;
-	return start(rig);
+	return start(rig, words);
 }
 
 /* vm boot ARGUMENTS: these name the guest, which has no agent that would say hello. */
@@ -76,9 +78,8 @@ static int do_vm_boot(struct rig *rig, const struct words *words, const char *re
 
 static int do_vm_again(struct rig *rig, const struct words *words, const char *rest)
 {
-	(void)words;
 	(void)rest;
-	return start(rig);
+	return start(rig, words);
 }
 
 static int check_status(struct rig *rig, const char *wanted)
