@@ -1,7 +1,7 @@
 /*
- * A disk whose host fails it: its file system is full before the disk is, or (gone=1) its file is cut to
- * nothing. The driver gets I/O errors, the device lives, and what can go on goes on. tests/program/check-disk
- * makes such hosts, and looks at the events.
+ * A disk whose host fails it: its file system is full before the disk is, or (gone=1) its file is
+ * cut to nothing. The driver gets I/O errors, the device lives, and what can go on goes on.
+ * tests/program/check-disk makes such hosts, and looks at the events.
  */
 #include "guest-tests/bare/lib_blk.h"
 
@@ -30,7 +30,8 @@ static uint8_t read_block(uint64_t number)
 
 static bool holds(uint64_t number)
 {
-	return read_block(number) == BLK_OK && block[0] == ~number && block[BLOCK / 8 - 1] == ~number;
+	return read_block(number) == BLK_OK && block[0] == ~number &&
+	       block[BLOCK / 8 - 1] == ~number;
 }
 
 static void fill_up(uint64_t blocks)
@@ -54,7 +55,8 @@ void test(void)
 {
 	uint8_t status;
 
-	if (!virtio_find(VIRTIO_ID_BLOCK, 0, &dev) || !blk_setup(&dev, &queue, 1, FEATURES, false)) {
+	if (!virtio_find(VIRTIO_ID_BLOCK, 0, &dev) ||
+	    !blk_setup(&dev, &queue, 1, FEATURES, false)) {
 		report("there is a disk", false);
 		return;
 	}
