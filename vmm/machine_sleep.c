@@ -53,7 +53,6 @@ static void tell_resume(const struct machine *m, enum acpi_pm_wake woken_by)
 
 	events_emit(&(struct event){.event = "resume", .cause = causes[woken_by],
 				    .number = &slept, .numbers = 1});
-	log_info("the guest is woken (%s)", causes[woken_by]);
 }
 
 /* What the firmware did before, unless there is one: it does its part itself, and has a FACS of its
@@ -108,7 +107,6 @@ static void be_asleep(struct machine *m)
 	m->is_suspended = true;
 	m->suspended_since = clock_us();
 	events_emit(&(struct event){.event = "suspend", .cause = "guest"});
-	log_info("the guest sleeps (S3)");
 	wake_if_due(m);
 }
 
