@@ -74,10 +74,26 @@ static void check_sleeps_on(const char *request, const char *answer, uint16_t st
 	check_works("after _ON");
 }
 
-static bool is_pme_shown(void *opaque)
+/* Root Status' PME is served, if there is one. Was it the GPU's? */
+static bool serve_pme(void)
+{
+	uint32_t status = slot_root_status(&slot);
+	unsigned int fn = status & 7;
+
+	if (!(status & PCI_EXP_RTSTA_PME))
+		return false;
+	report("its requester is of the slot", fn < SLOT_FUNCTIONS && slot.fn[fn] &&
+						       slot.fn[fn] == (status & 0xffff));
+	slot_set_pmcsr(&slot, fn, PCI_PM_CTRL_PME_STATUS);
+	pci_write(slot.port, slot.port_exp + PCI_EXP_RTSTA, 4, PCI_EXP_RTSTA_PME);
+	return !fn;
+}
+
+/* The wake of one function is felt by the others, whose PME may be the first that is shown. */
+static bool is_gpus_pme_served(void *opaque)
 {
 	(void)opaque;
-	return slot_root_status(&slot) & PCI_EXP_RTSTA_PME;
+	return serve_pme();
 }
 
 static void check_pme(void)
@@ -90,11 +106,11 @@ static void check_pme(void)
 	check_answer("ok");
 	check_woken_by(PM1_PCIEXP_WAKE);
 	report("PME_Status is set", slot_pmcsr(&slot, 0) & PCI_PM_CTRL_PME_STATUS);
-	report("the port shows the PME again", wait_until(is_pme_shown, NULL, PME_TIMEOUT_MS));
-	report_equal("its requester", slot_root_status(&slot) & 0xffff, slot.fn[0]);
-	slot_set_pmcsr(&slot, 0, PCI_PM_CTRL_PME_STATUS);
-	pci_write(slot.port, slot.port_exp + PCI_EXP_RTSTA, 4, PCI_EXP_RTSTA_PME);
+	report("the port shows the GPU's PME again",
+	       wait_until(is_gpus_pme_served, NULL, PME_TIMEOUT_MS));
 	report_equal("_ON", slot_resume(&slot), STATUS_ON);
+	for (unsigned int fn = 1; fn < SLOT_FUNCTIONS; fn++)
+		serve_pme();
 	set_up();
 	check_works("after the PME");
 }
