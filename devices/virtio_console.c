@@ -227,16 +227,19 @@ static bool receive_one(struct virtio_console *console)
 	return true;
 }
 
-/* What waits is little: this comes to an end. */
-static void receive(struct virtio_console *console)
+/* True: there is more to do at once. */
+static bool receive(struct virtio_console *console)
 {
 	struct virtio_queue *queue = &console->dev.queue[RECEIVEQ];
+	unsigned int budget = BUDGET;
 
+	if (virtio_dev_is_broken(&console->dev))
+		return false;
 	virtqueue_spare_kicks(&queue->ring);
-	for (unsigned int i = 0; i < BUDGET && has_input(console); i++)
-		if (virtio_dev_is_broken(&console->dev) || !receive_one(console))
-			break;
+	while (budget && has_input(console) && receive_one(console))
+		budget--;
 	virtio_queue_notify(queue);
+	return !budget;
 }
 
 static void *run_input(void *opaque)
@@ -248,11 +251,12 @@ static void *run_input(void *opaque)
 		{.fd = console->dev.queue[RECEIVEQ].kick_fd, .events = POLLIN},
 		{.fd = console->input_fd, .events = POLLIN},
 	};
+	bool more = false;
 
-	while (poll(fds, ARRAY_SIZE(fds), -1) < 0 || !eventfd_drain(server->stop_fd)) {
+	while (poll(fds, ARRAY_SIZE(fds), more ? 0 : -1) < 0 || !eventfd_drain(server->stop_fd)) {
 		eventfd_drain(fds[1].fd);
 		eventfd_drain(fds[2].fd);
-		receive(console);
+		more = receive(console);
 	}
 	eventfd_write(server->ended_fd, 1);
 	return NULL;

@@ -7,6 +7,7 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -35,7 +36,7 @@
 #define RINGS(index) (0x100000U + (index) * DRIVER_RING_LEN)
 #define IN 0x800000U
 #define OUT 0x900000U
-#define SIZE 16U
+#define SIZE 64U
 #define PIPE 4096U
 #define WAIT_MS 20000 /* a limit for what never comes */
 
@@ -116,6 +117,13 @@ static void bring_up(struct fixture *f, unsigned int queues)
 	assert_true(f->dev->running);
 }
 
+static bool is_readable(int fd)
+{
+	struct pollfd readable = {.fd = fd, .events = POLLIN};
+
+	return poll(&readable, 1, 0) == 1;
+}
+
 static bool await(int fd)
 {
 	struct pollfd readable = {.fd = fd, .events = POLLIN};
@@ -123,9 +131,12 @@ static bool await(int fd)
 	return poll(&readable, 1, WAIT_MS) == 1;
 }
 
+/* So many buffers came back, or more. */
 static void await_used(struct fixture *f, unsigned int queue, uint16_t index)
 {
-	while (__atomic_load_n(&f->ring[queue].used->idx, __ATOMIC_ACQUIRE) != index) {
+	const uint16_t *used = &f->ring[queue].used->idx;
+
+	while ((int16_t)(__atomic_load_n(used, __ATOMIC_ACQUIRE) - index) < 0) {
 		assert_true(await(f->dev->queue[queue].call_fd));
 		eventfd_drain(f->dev->queue[queue].call_fd);
 	}
@@ -256,6 +267,42 @@ static void test_virtio_console_input_waits_for_buffers(void **state)
 	type(f, "x");
 	await_used(f, RX, 3);
 	assert_int_equal(*heard(f, IN + 200), 'x');
+}
+
+/* Kicks where the device asks for it alone, as drivers do. */
+static void offer_politely(struct fixture *f, unsigned int queue, gpa_t at, uint32_t len,
+			   uint16_t flags)
+{
+	struct driver_ring *ring = &f->ring[queue];
+	uint16_t head = ring->avail->idx % SIZE;
+
+	driver_ring_set(ring, head, at, len, flags, 0);
+	driver_ring_offer(ring, head);
+	atomic_thread_fence(memory_order_seq_cst);
+	if (!(__atomic_load_n(&ring->used->flags, __ATOMIC_ACQUIRE) & VRING_USED_F_NO_NOTIFY))
+		eventfd_write(f->dev->queue[queue].kick_fd, 1);
+}
+
+/* More buffers than the device takes in one go, and then more bytes than it has had buffers. */
+static void test_virtio_console_input_in_small_buffers(void **state)
+{
+	struct fixture *f = *state;
+	char text[3 * SIZE + 1] = "";
+
+	for (unsigned int i = 0; i < 3 * SIZE; i++)
+		text[i] = (char)('a' + i % 26);
+	bring_up(f, 3);
+	for (uint16_t i = 0; i < SIZE; i++)
+		offer_politely(f, RX, IN + i, 1, VRING_DESC_F_WRITE);
+	while (is_readable(f->dev->queue[RX].kick_fd))
+		poll(NULL, 0, 1);
+	type(f, text);
+	for (uint16_t i = SIZE; i < 3 * SIZE; i++) {
+		await_used(f, RX, i - SIZE + 1U);
+		offer_politely(f, RX, IN + i, 1, VRING_DESC_F_WRITE);
+	}
+	await_used(f, RX, 3 * SIZE);
+	assert_memory_equal(heard(f, IN), text, 3 * SIZE);
 }
 
 static void test_virtio_console_refuses_input_that_has_no_room(void **state)
@@ -488,6 +535,7 @@ int main(void)
 						setup_stalled, teardown),
 		CASE(test_virtio_console_configuration_is_read_only),
 		CASE(test_virtio_console_input_waits_for_buffers),
+		CASE(test_virtio_console_input_in_small_buffers),
 		CASE(test_virtio_console_refuses_input_that_has_no_room),
 		CASE(test_virtio_console_drops_input_of_a_guest_that_was),
 		CASE(test_virtio_console_output_is_more_than_fits),
