@@ -216,6 +216,9 @@ void virtio_dev_set_status(struct virtio_dev *dev, uint8_t status)
 	if (fresh & VIRTIO_CONFIG_S_DRIVER_OK) {
 		make_ready(dev);
 		update_running(dev);
+		/* Nobody has looked at it since, and the driver of before, if any, is gone. */
+		if (dev->config_changed)
+			eventfd_write(dev->config_fd, 1);
 	}
 }
 

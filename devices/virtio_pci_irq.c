@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <linux/pci_regs.h>
+#include <linux/virtio_config.h>
 #include <linux/virtio_pci.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -140,14 +141,28 @@ int virtio_pci_line_fd(const struct virtio_pci *transport)
 	return transport->line_fd;
 }
 
+/* What there is to say, as bits of the ISR byte. */
+static uint8_t take_signals(struct virtio_pci *transport)
+{
+	uint8_t isr = 0;
+
+	for (unsigned int i = 0; i < transport->sources; i++)
+		if (eventfd_drain(transport->source[i].fd))
+			isr |= i == SOURCE_CONFIG ? VIRTIO_PCI_ISR_CONFIG : ISR_QUEUE;
+	return isr;
+}
+
+/* The line may be another function's, too, whose driver cannot make this one let go of it: without
+ * a driver nothing is said. What it has missed of the configuration it is told later (virtio.c). */
 void virtio_pci_service_line(struct virtio_pci *transport)
 {
+	uint8_t isr;
+
 	pthread_mutex_lock(&transport->pci.lock);
 	if (transport->lines_watched) {
-		for (unsigned int i = 0; i < transport->sources; i++)
-			if (eventfd_drain(transport->source[i].fd))
-				transport->isr |= i == SOURCE_CONFIG ? VIRTIO_PCI_ISR_CONFIG
-								     : ISR_QUEUE;
+		isr = take_signals(transport);
+		if (transport->dev->status & VIRTIO_CONFIG_S_DRIVER_OK)
+			transport->isr |= isr;
 		pci_dev_set_intx(&transport->pci, transport->isr);
 	}
 	pthread_mutex_unlock(&transport->pci.lock);

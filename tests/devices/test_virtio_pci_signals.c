@@ -79,6 +79,45 @@ static void test_virtio_pci_intx(void **state)
 	assert_false(fake_irq_level(f->pci.irq, GSI));
 }
 
+/* Before there is a driver, and after it: the line may be another function's, too. */
+static void test_virtio_pci_intx_is_for_a_driver(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t isr = off_of(f, VIRTIO_PCI_CAP_ISR_CFG);
+
+	virtio_dev_config_changed(&f->fake.dev);
+	virtio_pci_service_line(f->transport);
+	assert_false(line_is_readable(f));
+	assert_false(fake_irq_level(f->pci.irq, GSI));
+	assert_false(cfg(f, PCI_STATUS, 2) & PCI_STATUS_INTERRUPT);
+	assert_int_equal(get(f, isr, 1), 0);
+	run(f);
+	set(f, VIRTIO_PCI_COMMON_STATUS, 1, 0);
+	eventfd_write(f->fake.dev.queue[1].call_fd, 1); /* by another process */
+	virtio_pci_service_line(f->transport);
+	assert_false(fake_irq_level(f->pci.irq, GSI));
+}
+
+/* A change that no driver has read of is told to the next one, once. */
+static void test_virtio_pci_config_changes_without_a_driver(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t isr = off_of(f, VIRTIO_PCI_CAP_ISR_CFG);
+
+	virtio_dev_config_changed(&f->fake.dev);
+	virtio_pci_service_line(f->transport);
+	run(f);
+	assert_true(line_is_readable(f));
+	virtio_pci_service_line(f->transport);
+	assert_true(fake_irq_level(f->pci.irq, GSI));
+	assert_int_equal(get(f, isr, 1), VIRTIO_PCI_ISR_CONFIG);
+	get(f, off_of(f, VIRTIO_PCI_CAP_DEVICE_CFG), 1);
+	set(f, VIRTIO_PCI_COMMON_STATUS, 1, 0);
+	negotiate(f, VERSION_1 | OWN_FEATURE);
+	set(f, VIRTIO_PCI_COMMON_STATUS, 1, 15);
+	assert_false(line_is_readable(f));
+}
+
 static void test_virtio_pci_msix(void **state)
 {
 	struct fixture *f = *state;
@@ -184,6 +223,8 @@ int main(void)
 		TEST(test_virtio_pci_doorbells_follow_the_bar),
 		TEST(test_virtio_pci_kicks_that_trap),
 		TEST(test_virtio_pci_intx),
+		TEST(test_virtio_pci_intx_is_for_a_driver),
+		TEST(test_virtio_pci_config_changes_without_a_driver),
 		TEST(test_virtio_pci_msix),
 		TEST(test_virtio_pci_vectors_out_of_range),
 		TEST(test_virtio_pci_masked_is_pending),
