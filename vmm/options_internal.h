@@ -21,6 +21,7 @@ enum option_kind {
 	OPTION_FLAG,  /* a bool; alone, or with =on or =off */
 	OPTION_TEXT,  /* a text, as it is; an empty one is none */
 	OPTION_PATH,  /* likewise; an empty one is no path, and takes a config's away */
+	OPTION_WORD,  /* an enum, one of `words` */
 	OPTION_VALUE, /* has functions of its own */
 	OPTION_LIST,  /* likewise, and can be repeated */
 	/* These say what to do, not with what machine: they are looked at before the others, and no
@@ -32,7 +33,8 @@ enum option_kind {
 struct option_spec {
 	const char *name;
 	enum option_kind kind;
-	size_t off; /* of the flag or text in struct options, where a function is missing */
+	size_t off; /* of the flag, text or enum in struct options, where a function is missing */
+	const char *const *words; /* by the enum's value; ends with NULL */
 	/* `value` must live as long as `options`. 0, or negative errno and a sentence. */
 	int (*set)(struct options *options, const char *value, struct why why);
 	/* Appends the value (of a list, number `index`) as people write it; false: none. */

@@ -15,65 +15,15 @@
 
 #define WHY_SIZE 512U
 
-/* The place of `text` among `words`; `count`: it is none of them. */
-static unsigned int find_word(const char *const words[], unsigned int count, const char *text)
-{
-	unsigned int i = 0;
-
-	while (i < count && strcmp(words[i], text))
-		i++;
-	return i;
-}
-
 static const char *const panic_actions[] = {
-	[PANIC_IGNORE] = "ignore",
-	[PANIC_EXIT] = "exit",
-	[PANIC_REBOOT] = "reboot",
-};
-
-static int set_on_panic(struct options *options, const char *text, struct why why)
-{
-	unsigned int action = find_word(panic_actions, ARRAY_SIZE(panic_actions), text);
-
-	if (action < ARRAY_SIZE(panic_actions)) {
-		options->on_panic = (enum panic_action)action;
-		return 0;
-	}
-	snprintf(why.text, why.size, "--on-panic %s: not ignore, exit or reboot", text);
-	return -EINVAL;
-}
-
-static bool get_on_panic(const struct options *options, unsigned int index, struct text *ret_text)
-{
-	(void)index;
-	text_add(ret_text, "%s", panic_actions[options->on_panic]);
-	return true;
-}
-
+	[PANIC_IGNORE] = "ignore", [PANIC_EXIT] = "exit", [PANIC_REBOOT] = "reboot", NULL};
 static const char *const watchdog_actions[] = {
-	[WATCHDOG_OFF] = "off",
-	[WATCHDOG_REBOOT] = "reboot",
-	[WATCHDOG_EXIT] = "exit",
-};
-
-static int set_watchdog(struct options *options, const char *text, struct why why)
-{
-	unsigned int action = find_word(watchdog_actions, ARRAY_SIZE(watchdog_actions), text);
-
-	if (action < ARRAY_SIZE(watchdog_actions)) {
-		options->watchdog = (enum watchdog_action)action;
-		return 0;
-	}
-	snprintf(why.text, why.size, "--watchdog %s: not off, reboot or exit", text);
-	return -EINVAL;
-}
-
-static bool get_watchdog(const struct options *options, unsigned int index, struct text *ret_text)
-{
-	(void)index;
-	text_add(ret_text, "%s", watchdog_actions[options->watchdog]);
-	return true;
-}
+	[WATCHDOG_OFF] = "off", [WATCHDOG_REBOOT] = "reboot", [WATCHDOG_EXIT] = "exit", NULL};
+static const char *const vfio_backends[] = {
+	[VFIO_BACKEND_AUTO] = "auto", [VFIO_BACKEND_GROUP] = "group",
+	[VFIO_BACKEND_IOMMUFD] = "iommufd", NULL};
+static const char *const consoles[] = {
+	[CONSOLE_SERIAL] = "serial", [CONSOLE_VIRTIO] = "virtio", NULL};
 
 static int set_shutdown_timeout(struct options *options, const char *text, struct why why)
 {
@@ -94,56 +44,6 @@ static bool get_shutdown_timeout(const struct options *options, unsigned int ind
 {
 	(void)index;
 	text_add(ret_text, "%u", options->shutdown_timeout_s);
-	return true;
-}
-
-static const char *const vfio_backends[] = {
-	[VFIO_BACKEND_AUTO] = "auto",
-	[VFIO_BACKEND_GROUP] = "group",
-	[VFIO_BACKEND_IOMMUFD] = "iommufd",
-};
-
-static int set_vfio_backend(struct options *options, const char *text, struct why why)
-{
-	unsigned int kind = find_word(vfio_backends, ARRAY_SIZE(vfio_backends), text);
-
-	if (kind < ARRAY_SIZE(vfio_backends)) {
-		options->vfio_backend = (enum vfio_backend_kind)kind;
-		return 0;
-	}
-	snprintf(why.text, why.size, "--vfio-backend %s: not auto, group or iommufd", text);
-	return -EINVAL;
-}
-
-static bool get_vfio_backend(const struct options *options, unsigned int index,
-			     struct text *ret_text)
-{
-	(void)index;
-	text_add(ret_text, "%s", vfio_backends[options->vfio_backend]);
-	return true;
-}
-
-static const char *const consoles[] = {
-	[CONSOLE_SERIAL] = "serial",
-	[CONSOLE_VIRTIO] = "virtio",
-};
-
-static int set_console(struct options *options, const char *text, struct why why)
-{
-	unsigned int kind = find_word(consoles, ARRAY_SIZE(consoles), text);
-
-	if (kind < ARRAY_SIZE(consoles)) {
-		options->console = (enum console_kind)kind;
-		return 0;
-	}
-	snprintf(why.text, why.size, "--console %s: not serial or virtio", text);
-	return -EINVAL;
-}
-
-static bool get_console(const struct options *options, unsigned int index, struct text *ret_text)
-{
-	(void)index;
-	text_add(ret_text, "%s", consoles[options->console]);
 	return true;
 }
 
@@ -408,34 +308,35 @@ static int set_api(struct options *options, const char *path, struct why why)
 #define AT(field) offsetof(struct options, field)
 
 const struct option_spec option_specs[OPTIONS_MAX + 1] = {
-	{"gpu", OPTION_LIST, 0, add_slot, get_slot},
-	{"hotplug-ports", OPTION_VALUE, 0, set_hotplug_ports, get_hotplug_ports},
-	{"disk", OPTION_LIST, 0, add_disk, get_disk},
-	{"cloud-init", OPTION_TEXT, AT(cloud_init), NULL, NULL},
-	{"net", OPTION_LIST, 0, add_net, get_net},
-	{"vhost-user", OPTION_LIST, 0, add_vhost_user, get_vhost_user},
-	{"console", OPTION_VALUE, 0, set_console, get_console},
-	{"vsock", OPTION_VALUE, 0, set_vsock, get_vsock},
-	{"entropy", OPTION_FLAG, AT(entropy), NULL, NULL},
-	{"kernel", OPTION_PATH, AT(kernel), options_set_kernel, NULL},
-	{"initrd", OPTION_PATH, AT(initrd), NULL, NULL},
-	{"append", OPTION_TEXT, AT(append), NULL, NULL},
-	{"firmware", OPTION_VALUE, 0, set_firmware, get_firmware},
-	{"memory", OPTION_VALUE, 0, options_set_memory, options_get_memory},
-	{"cpus", OPTION_VALUE, 0, options_set_cpus, options_get_cpus},
-	{"events", OPTION_PATH, AT(events), NULL, NULL},
-	{"api", OPTION_PATH, AT(api), set_api, NULL},
-	{"quirks", OPTION_PATH, AT(quirks), NULL, NULL},
-	{"vfio-backend", OPTION_VALUE, 0, set_vfio_backend, get_vfio_backend},
-	{"shutdown-timeout", OPTION_VALUE, 0, set_shutdown_timeout, get_shutdown_timeout},
-	{"on-panic", OPTION_VALUE, 0, set_on_panic, get_on_panic},
-	{"watchdog", OPTION_VALUE, 0, set_watchdog, get_watchdog},
-	{"no-reboot", OPTION_FLAG, AT(no_reboot), NULL, NULL},
-	{"debug-exit", OPTION_FLAG, AT(debug_exit), NULL, NULL},
-	{"config", OPTION_FIRST_TEXT, AT(config), set_config, NULL},
-	{"print-config", OPTION_FIRST_FLAG, AT(print_config), NULL, NULL},
-	{"help", OPTION_FIRST_FLAG, AT(help), NULL, NULL},
-	{"version", OPTION_FIRST_FLAG, AT(version), NULL, NULL},
+	{"gpu", OPTION_LIST, .set = add_slot, .get = get_slot},
+	{"hotplug-ports", OPTION_VALUE, .set = set_hotplug_ports, .get = get_hotplug_ports},
+	{"disk", OPTION_LIST, .set = add_disk, .get = get_disk},
+	{"cloud-init", OPTION_TEXT, .off = AT(cloud_init)},
+	{"net", OPTION_LIST, .set = add_net, .get = get_net},
+	{"vhost-user", OPTION_LIST, .set = add_vhost_user, .get = get_vhost_user},
+	{"console", OPTION_WORD, .off = AT(console), .words = consoles},
+	{"vsock", OPTION_VALUE, .set = set_vsock, .get = get_vsock},
+	{"entropy", OPTION_FLAG, .off = AT(entropy)},
+	{"kernel", OPTION_PATH, .off = AT(kernel), .set = options_set_kernel},
+	{"initrd", OPTION_PATH, .off = AT(initrd)},
+	{"append", OPTION_TEXT, .off = AT(append)},
+	{"firmware", OPTION_VALUE, .set = set_firmware, .get = get_firmware},
+	{"memory", OPTION_VALUE, .set = options_set_memory, .get = options_get_memory},
+	{"cpus", OPTION_VALUE, .set = options_set_cpus, .get = options_get_cpus},
+	{"events", OPTION_PATH, .off = AT(events)},
+	{"api", OPTION_PATH, .off = AT(api), .set = set_api},
+	{"quirks", OPTION_PATH, .off = AT(quirks)},
+	{"vfio-backend", OPTION_WORD, .off = AT(vfio_backend), .words = vfio_backends},
+	{"shutdown-timeout", OPTION_VALUE, .set = set_shutdown_timeout,
+	 .get = get_shutdown_timeout},
+	{"on-panic", OPTION_WORD, .off = AT(on_panic), .words = panic_actions},
+	{"watchdog", OPTION_WORD, .off = AT(watchdog), .words = watchdog_actions},
+	{"no-reboot", OPTION_FLAG, .off = AT(no_reboot)},
+	{"debug-exit", OPTION_FLAG, .off = AT(debug_exit)},
+	{"config", OPTION_FIRST_TEXT, .off = AT(config), .set = set_config},
+	{"print-config", OPTION_FIRST_FLAG, .off = AT(print_config)},
+	{"help", OPTION_FIRST_FLAG, .off = AT(help)},
+	{"version", OPTION_FIRST_FLAG, .off = AT(version)},
 };
 
 bool option_is_flag(const struct option_spec *spec)
@@ -461,6 +362,24 @@ static int set_flag(const struct option_spec *spec, bool *flag, const char *valu
 	return 0;
 }
 
+static int set_word(const struct option_spec *spec, unsigned int *word, const char *value,
+		    struct why why)
+{
+	const char *const *words = spec->words;
+	size_t len;
+
+	for (unsigned int i = 0; words[i]; i++)
+		if (!strcmp(words[i], value)) {
+			*word = i;
+			return 0;
+		}
+	len = (size_t)snprintf(why.text, why.size, "--%s %s: not %s", spec->name, value, words[0]);
+	for (unsigned int i = 1; words[i] && len < why.size; i++)
+		len += (size_t)snprintf(why.text + len, why.size - len, "%s%s",
+					words[i + 1] ? ", " : " or ", words[i]);
+	return -EINVAL;
+}
+
 /* As if it had not been given, so that a config's can be taken away. */
 static int take_away(const struct option_spec *spec, const char **text, struct why why)
 {
@@ -484,6 +403,8 @@ int option_set(const struct option_spec *spec, struct options *options, const ch
 		return spec->set(options, value, why);
 	if (option_is_flag(spec))
 		return set_flag(spec, at, value, why);
+	if (spec->kind == OPTION_WORD)
+		return set_word(spec, at, value, why);
 	*(const char **)at = value;
 	return 0;
 }
@@ -500,7 +421,8 @@ bool option_get(const struct option_spec *spec, const struct options *options, u
 		return spec->get(options, index, ret_text);
 	if (option_is_flag(spec))
 		return *(const bool *)at;
-	value = *(const char *const *)at;
+	value = spec->kind == OPTION_WORD ? spec->words[*(const unsigned int *)at]
+					  : *(const char *const *)at;
 	if (value)
 		text_add(ret_text, "%s", value);
 	return value;
