@@ -49,7 +49,27 @@ extern const struct option_spec option_specs[OPTIONS_MAX + 1];
 /* The setter of --kernel, which is also what a positional argument is. */
 int options_set_kernel(struct options *options, const char *path, struct why why);
 
-/* Of --memory and --cpus. */
+/*
+ * Setters and getters, as in the table.
+ */
+
+/* Of what gives the machine devices (options_devices.c). */
+int options_add_slot(struct options *options, const char *text, struct why why);
+bool options_get_slot(const struct options *options, unsigned int index, struct text *ret_text);
+int options_set_hotplug_ports(struct options *options, const char *text, struct why why);
+bool options_get_hotplug_ports(const struct options *options, unsigned int index,
+			       struct text *ret_text);
+int options_add_disk(struct options *options, const char *text, struct why why);
+bool options_get_disk(const struct options *options, unsigned int index, struct text *ret_text);
+int options_add_net(struct options *options, const char *text, struct why why);
+bool options_get_net(const struct options *options, unsigned int index, struct text *ret_text);
+int options_add_vhost_user(struct options *options, const char *text, struct why why);
+bool options_get_vhost_user(const struct options *options, unsigned int index,
+			    struct text *ret_text);
+int options_set_vsock(struct options *options, const char *text, struct why why);
+bool options_get_vsock(const struct options *options, unsigned int index, struct text *ret_text);
+
+/* Of --memory and --cpus (options_machine.c). */
 int options_set_memory(struct options *options, const char *text, struct why why);
 bool options_get_memory(const struct options *options, unsigned int index, struct text *ret_text);
 int options_set_cpus(struct options *options, const char *text, struct why why);
