@@ -1,156 +1,20 @@
-/* Devices of vhost-user on a back end that serves, lies, cuts, hangs and dies. */
+/* Devices of vhost-user on a back end that serves, changes, cannot, and dies. */
 #include <errno.h>
 #include <linux/virtio_blk.h>
-#include <linux/virtio_config.h>
 #include <linux/virtio_fs.h>
 #include <linux/virtio_ring.h>
-#include <poll.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
-#include "devices/vhost_user.h"
-#include "devices/virtio.h"
-#include "devices/virtio_vhost_user.h"
-#include "tests/fake_back_end.h"
-#include "tests/fake_driver.h"
-#include "tests/fake_mem.h"
-#include "vmm/base/bits.h"
-#include "vmm/base/eventfd.h"
-
-#define FEATURE(bit) (1ULL << (bit))
-#define V1 FEATURE(VIRTIO_F_VERSION_1)
-#define REPLY_ACK FEATURE(VHOST_USER_PROTOCOL_F_REPLY_ACK)
-#define RAM (3 * GIB + 16 * MIB) /* of which a part is above 4 GiB */
-#define QUEUES 3U
-#define SIZE 16U
-#define RINGS(index) (RAM_HIGH_START + 0x100000U + (index) * DRIVER_RING_LEN)
-#define WAIT_MS 20000 /* a limit for what never comes */
-
-/* Long for what comes; short where something does not, and what is late may be late on a busy
- * machine, too. */
-static const struct vhost_user_patience long_patience = {20000000, 20000000, 20000000};
-static const struct vhost_user_patience short_patience = {100000, 1000, 100000};
-
-struct fixture {
-	struct mem *mem;
-	struct fake_back_end *back_end;
-	struct virtio_vhost_user *device;
-	struct virtio_dev *dev;
-	struct driver_ring ring[QUEUES];
-	struct vhost_user_patience patience;
-	char why[512];
-};
-
-static int setup(void **state)
-{
-	struct fixture *f = calloc(1, sizeof(*f));
-
-	f->mem = fake_mem_create(RAM);
-	f->back_end = fake_back_end_create();
-	f->patience = long_patience;
-	*state = f;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	struct fixture *f = *state;
-
-	if (f->device)
-		virtio_dev_set_bus_master(f->dev, false);
-	virtio_vhost_user_destroy(f->device);
-	fake_back_end_destroy(f->back_end);
-	fake_mem_destroy(f->mem);
-	free(f);
-	return 0;
-}
-
-static int create(struct fixture *f, enum vhost_user_type type, unsigned int queues)
-{
-	struct vhost_user_config config = {.type = type, .queues = queues, .tag = "shared"};
-	int error;
-
-	snprintf(config.socket, sizeof(config.socket), "%s", f->back_end->path);
-	error = virtio_vhost_user_create(&config, &f->patience, "dev0", &f->device, f->why,
-					 sizeof(f->why));
-	if (error)
-		return error;
-	f->dev = virtio_vhost_user_dev(f->device);
-	f->dev->mem = f->mem;
-	return 0;
-}
-
-static void create_block(struct fixture *f, unsigned int queues)
-{
-	fake_back_end_start(f->back_end);
-	assert_int_equal(create(f, VHOST_USER_BLOCK, queues), 0);
-}
-
-/* As a driver begins; the device may break. */
-static void bring_up(struct fixture *f, uint64_t features)
-{
-	virtio_dev_set_status(f->dev, 0);
-	virtio_dev_set_status(f->dev, 3);
-	virtio_dev_accept(f->dev, 0, (uint32_t)features);
-	virtio_dev_accept(f->dev, 1, (uint32_t)(features >> 32));
-	virtio_dev_set_status(f->dev, 11);
-	assert_true(virtio_dev_status(f->dev) & VIRTIO_CONFIG_S_FEATURES_OK);
-	for (unsigned int i = 0; i < f->dev->queues && i < QUEUES; i++) {
-		struct virtio_queue *queue = &f->dev->queue[i];
-
-		driver_ring_init(&f->ring[i], f->mem, RINGS(i), SIZE);
-		queue->size = SIZE;
-		queue->desc = RINGS(i);
-		queue->avail = RINGS(i) + DRIVER_AVAIL;
-		queue->used = RINGS(i) + DRIVER_USED;
-		queue->enabled = true;
-	}
-	virtio_dev_set_bus_master(f->dev, true);
-	virtio_dev_set_status(f->dev, 15);
-}
-
-static void await(int fd)
-{
-	struct pollfd readable = {.fd = fd, .events = POLLIN};
-
-	assert_int_equal(poll(&readable, 1, WAIT_MS), 1);
-}
-
-static uint16_t used_index(struct fixture *f, unsigned int queue)
-{
-	return __atomic_load_n(&f->ring[queue].used->idx, __ATOMIC_ACQUIRE);
-}
-
-/* Offers one request more, and has it answered. */
-static void do_request(struct fixture *f, unsigned int queue)
-{
-	struct driver_ring *ring = &f->ring[queue];
-	uint16_t before = used_index(f, queue);
-
-	driver_ring_set(ring, 3, RINGS(queue), 16, 0, 0);
-	driver_ring_offer(ring, 3);
-	eventfd_write(f->dev->queue[queue].kick_fd, 1);
-	while (used_index(f, queue) == before) {
-		await(f->dev->queue[queue].call_fd);
-		eventfd_drain(f->dev->queue[queue].call_fd);
-	}
-	assert_int_equal(used_index(f, queue), (uint16_t)(before + 1));
-	assert_int_equal(ring->used->ring[before % SIZE].id, 3);
-}
-
-static bool needs_reset(struct fixture *f)
-{
-	return virtio_dev_status(f->dev) & VIRTIO_CONFIG_S_NEEDS_RESET;
-}
+#include "tests/devices/vhost_user_bench.h"
 
 /* --- as it should be --- */
 
@@ -482,283 +346,6 @@ static void test_vhost_user_refuses_sockets(void **state)
 	unlink(f->back_end->path);
 }
 
-/* --- a back end that does wrong, at any step --- */
-
-enum wrong {
-	HANG_UP, SILENCE, OTHER_REQUEST, NO_REPLY_FLAG, OTHER_VERSION, UNKNOWN_FLAG, SHORTER,
-	LONGER, HUGE_SIZE, EMPTY, WITH_FILE, WRONGS,
-};
-
-struct plan {
-	enum wrong wrong;
-	enum vhost_user_request request; /* the `nth` of these is answered so */
-	unsigned int nth, seen;
-};
-
-static void do_wrong(void *opaque, const struct fake_back_end_message *request,
-		     struct fake_back_end_message *answer)
-{
-	struct plan *plan = opaque;
-
-	if (request->header.request != plan->request || plan->seen++ != plan->nth)
-		return;
-	switch (plan->wrong) {
-	case HANG_UP:
-		answer->silent = answer->hang_up = true;
-		break;
-	case SILENCE:
-		answer->silent = true;
-		break;
-	case OTHER_REQUEST:
-		answer->header.request ^= 0x100;
-		break;
-	case NO_REPLY_FLAG:
-		answer->header.flags &= ~VHOST_USER_REPLY;
-		break;
-	case OTHER_VERSION:
-		answer->header.flags ^= 3;
-		break;
-	case UNKNOWN_FLAG:
-		answer->header.flags |= 0x100;
-		break;
-	case SHORTER:
-		answer->header.size -= 4;
-		break;
-	case LONGER:
-		answer->header.size += 4;
-		break;
-	case HUGE_SIZE:
-		answer->header.size = 0xfffffff0;
-		break;
-	case EMPTY:
-		answer->header.size = 0;
-		break;
-	case WITH_FILE:
-		answer->fd[answer->fds++] = STDERR_FILENO;
-		break;
-	case WRONGS:
-		break;
-	}
-}
-
-static const enum vhost_user_request at_first[] = {
-	VHOST_USER_GET_FEATURES, VHOST_USER_GET_PROTOCOL_FEATURES, VHOST_USER_SET_OWNER,
-	VHOST_USER_GET_QUEUE_NUM, VHOST_USER_SET_BACKEND_REQ_FD, VHOST_USER_GET_CONFIG,
-};
-
-static const enum vhost_user_request at_start[] = {
-	VHOST_USER_SET_FEATURES, VHOST_USER_SET_MEM_TABLE, VHOST_USER_SET_VRING_NUM,
-	VHOST_USER_SET_VRING_BASE, VHOST_USER_SET_VRING_ADDR, VHOST_USER_SET_VRING_CALL,
-	VHOST_USER_SET_VRING_ERR, VHOST_USER_SET_VRING_KICK, VHOST_USER_SET_VRING_ENABLE,
-};
-
-static void begin_plan(struct fixture *f, const struct plan *plan)
-{
-	static struct plan present;
-
-	present = *plan;
-	f->back_end->hook = do_wrong;
-	f->back_end->hook_opaque = &present;
-	fake_back_end_start(f->back_end);
-}
-
-static void set_patience(struct fixture *f, enum wrong wrong)
-{
-	f->patience = wrong == SILENCE ? short_patience : long_patience;
-}
-
-static void end_plan(struct fixture *f)
-{
-	f->patience = long_patience;
-	virtio_vhost_user_destroy(f->device);
-	f->device = NULL;
-	fake_back_end_stop(f->back_end);
-	f->back_end->hook = NULL;
-}
-
-static void test_vhost_user_wrong_at_first(void **state)
-{
-	struct fixture *f = *state;
-
-	for (unsigned int i = 0; i < ARRAY_SIZE(at_first); i++)
-		for (enum wrong wrong = HANG_UP; wrong < WRONGS; wrong++) {
-			begin_plan(f, &(struct plan){.wrong = wrong, .request = at_first[i]});
-			set_patience(f, wrong);
-			if (!create(f, VHOST_USER_BLOCK, 1))
-				fail_msg("request %d, wrong %d: taken", at_first[i], wrong);
-			assert_null(strchr(f->why, '\n'));
-			assert_non_null(strstr(f->why, ": the back end "));
-			assert_null(f->device);
-			end_plan(f);
-		}
-}
-
-/* The device needs a reset; nothing else does. */
-static void test_vhost_user_wrong_at_start(void **state)
-{
-	struct fixture *f = *state;
-
-	for (unsigned int i = 0; i < ARRAY_SIZE(at_start); i++)
-		for (enum wrong wrong = HANG_UP; wrong < WRONGS; wrong++)
-			for (unsigned int nth = 0; nth < (i < 2 ? 1 : 2); nth++) {
-				begin_plan(f, &(struct plan){.wrong = wrong, .nth = nth,
-							     .request = at_start[i]});
-				assert_int_equal(create(f, VHOST_USER_BLOCK, 2), 0);
-				set_patience(f, wrong);
-				bring_up(f, V1);
-				assert_false(f->dev->running);
-				if (!needs_reset(f))
-					fail_msg("request %d, wrong %d: well", at_start[i], wrong);
-				f->patience = long_patience;
-				/* The next driver finds it again. */
-				bring_up(f, V1);
-				assert_true(f->dev->running);
-				do_request(f, 1);
-				virtio_dev_reset(f->dev);
-				end_plan(f);
-			}
-}
-
-static void test_vhost_user_wrong_at_stop(void **state)
-{
-	struct fixture *f = *state;
-
-	for (enum wrong wrong = HANG_UP; wrong < WRONGS; wrong++) {
-		begin_plan(f, &(struct plan){.wrong = wrong,
-					     .request = VHOST_USER_GET_VRING_BASE});
-		assert_int_equal(create(f, VHOST_USER_BLOCK, 2), 0);
-		bring_up(f, V1);
-		do_request(f, 0);
-		set_patience(f, wrong);
-		virtio_dev_set_bus_master(f->dev, false);
-		f->patience = long_patience;
-		assert_false(f->dev->running);
-		assert_true(needs_reset(f));
-		bring_up(f, V1);
-		assert_true(f->dev->running);
-		do_request(f, 0);
-		virtio_dev_reset(f->dev);
-		end_plan(f);
-	}
-}
-
-/* An answer that ends after any of its bytes, and with it the connection. */
-struct cut {
-	unsigned int nth, seen;
-	size_t bytes, size;
-};
-
-static void cut_answer(void *opaque, const struct fake_back_end_message *request,
-		       struct fake_back_end_message *answer)
-{
-	struct cut *cut = opaque;
-
-	(void)request;
-	if (!answer->header.request || cut->seen++ != cut->nth)
-		return;
-	cut->size = sizeof(answer->header) + answer->header.size;
-	answer->send = cut->bytes;
-	answer->hang_up = true;
-}
-
-static void test_vhost_user_cut(void **state)
-{
-	struct fixture *f = *state;
-
-	/* Six answers at first, then those of a start with one queue. */
-	for (unsigned int nth = 0; nth < 15; nth++) {
-		struct cut cut = {.nth = nth};
-
-		for (size_t bytes = 0, size = 1; bytes < size; bytes++) {
-			cut.seen = 0;
-			cut.bytes = bytes;
-			f->back_end->hook = cut_answer;
-			f->back_end->hook_opaque = &cut;
-			fake_back_end_start(f->back_end);
-			if (nth < 6) {
-				assert_int_equal(create(f, VHOST_USER_BLOCK, 1), -ECONNRESET);
-				assert_non_null(strstr(f->why, "closed the connection"));
-			} else {
-				assert_int_equal(create(f, VHOST_USER_BLOCK, 1), 0);
-				bring_up(f, V1);
-				assert_true(needs_reset(f));
-			}
-			size = cut.size;
-			assert_true(size >= sizeof(struct vhost_user_header) + 8);
-			end_plan(f);
-		}
-	}
-}
-
-/* What is well formed, and wrong all the same. */
-static void lie(void *opaque, const struct fake_back_end_message *request,
-		struct fake_back_end_message *answer)
-{
-	const unsigned int *kind = opaque;
-	uint32_t *words = (uint32_t *)(void *)answer->payload;
-
-	switch (*kind) {
-	case 0: /* another offset */
-	case 1: /* another size */
-		if (request->header.request == VHOST_USER_GET_CONFIG)
-			words[*kind]++;
-		break;
-	case 2: /* a refusal */
-		if (request->header.request == VHOST_USER_GET_CONFIG)
-			answer->header.size = offsetof(struct vhost_user_config_space, bytes);
-		break;
-	case 3: /* another queue */
-		if (request->header.request == VHOST_USER_GET_VRING_BASE)
-			words[0]++;
-		break;
-	case 4: /* an index of more than 16 bits */
-		if (request->header.request == VHOST_USER_GET_VRING_BASE)
-			words[1] = 0x10000;
-		break;
-	case 5: /* a ring that is not taken */
-		if (request->header.request == VHOST_USER_SET_VRING_ADDR)
-			words[0] = 1;
-		break;
-	case 6: /* an owner that is not */
-		if (request->header.request == VHOST_USER_SET_OWNER)
-			words[1] = 1;
-		break;
-	}
-}
-
-static void test_vhost_user_lies(void **state)
-{
-	static const struct {
-		int created;
-		bool starts;
-		const char *why;
-	} cases[] = {
-		{-EPROTO, false, "sent what is no answer"},
-		{-EPROTO, false, "sent what is no answer"},
-		{-EREMOTEIO, false, "refuses to answer"},
-		{0, true, NULL}, {0, true, NULL}, {0, false, NULL},
-		{-EREMOTEIO, false, "refuses the session"},
-	};
-	struct fixture *f = *state;
-
-	for (unsigned int i = 0; i < ARRAY_SIZE(cases); i++) {
-		f->back_end->hook = lie;
-		f->back_end->hook_opaque = &i;
-		fake_back_end_start(f->back_end);
-		assert_int_equal(create(f, VHOST_USER_BLOCK, 1), cases[i].created);
-		if (cases[i].why)
-			assert_non_null(strstr(f->why, cases[i].why));
-		if (!cases[i].created) {
-			bring_up(f, V1);
-			assert_int_equal(f->dev->running, cases[i].starts);
-			virtio_dev_set_bus_master(f->dev, false);
-			assert_true(needs_reset(f));
-			assert_false(f->dev->running);
-		}
-		end_plan(f);
-	}
-}
-
 /* --- while it runs --- */
 
 static void test_vhost_user_dies(void **state)
@@ -827,21 +414,6 @@ static void test_vhost_user_ring_error_of_before(void **state)
 	assert_int_equal(virtio_dev_status(f->dev), 0);
 }
 
-static void test_vhost_user_dies_at_the_cache(void **state)
-{
-	struct fixture *f = *state;
-	uint8_t wce = 0;
-
-	begin_plan(f, &(struct plan){.wrong = HANG_UP, .request = VHOST_USER_SET_CONFIG});
-	assert_int_equal(create(f, VHOST_USER_BLOCK, 1), 0);
-	bring_up(f, V1 | FEATURE(VIRTIO_BLK_F_CONFIG_WCE));
-	virtio_dev_write_config(f->dev, offsetof(struct virtio_blk_config, wce), 1, &wce);
-	assert_true(needs_reset(f));
-	virtio_dev_read_config(f->dev, offsetof(struct virtio_blk_config, wce), 1, &wce);
-	assert_int_equal(wce, 1);
-	end_plan(f);
-}
-
 static void test_vhost_user_ring_error(void **state)
 {
 	struct fixture *f = *state;
@@ -880,23 +452,6 @@ static void test_vhost_user_stops_with_requests(void **state)
 	assert_false(f->dev->running);
 	assert_false(needs_reset(f));
 	assert_int_equal(f->dev->queue[0].ring.next_avail, 0);
-}
-
-/* At the end of the machine nobody waits. */
-static void test_vhost_user_leaves(void **state)
-{
-	struct fixture *f = *state;
-
-	begin_plan(f, &(struct plan){.wrong = SILENCE, .request = VHOST_USER_GET_VRING_BASE});
-	assert_int_equal(create(f, VHOST_USER_BLOCK, 1), 0);
-	bring_up(f, V1);
-	do_request(f, 0);
-	virtio_vhost_user_leave(f->device);
-	virtio_dev_set_bus_master(f->dev, false);
-	assert_false(f->dev->running);
-	assert_false(needs_reset(f));
-	assert_int_equal(fake_back_end_count(f->back_end, VHOST_USER_GET_VRING_BASE), 0);
-	end_plan(f);
 }
 
 /* What the back end still has is waited for: it is told to stop only once it has answered. */
@@ -944,19 +499,12 @@ int main(void)
 		TEST(test_vhost_user_config_is_lost),
 		TEST(test_vhost_user_refuses_back_ends),
 		TEST(test_vhost_user_refuses_sockets),
-		TEST(test_vhost_user_wrong_at_first),
-		TEST(test_vhost_user_wrong_at_start),
-		TEST(test_vhost_user_wrong_at_stop),
-		TEST(test_vhost_user_cut),
-		TEST(test_vhost_user_lies),
 		TEST(test_vhost_user_dies),
 		TEST(test_vhost_user_dies_unused),
 		TEST(test_vhost_user_ring_error_of_before),
-		TEST(test_vhost_user_dies_at_the_cache),
 		TEST(test_vhost_user_ring_error),
 		TEST(test_vhost_user_stops_with_requests),
 		TEST(test_vhost_user_waits_for_requests),
-		TEST(test_vhost_user_leaves),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
