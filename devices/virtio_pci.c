@@ -3,34 +3,28 @@
 #include <errno.h>
 #include <linux/pci.h>
 #include <linux/pci_regs.h>
-#include <linux/virtio_config.h>
 #include <linux/virtio_pci.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "devices/virtio_pci_internal.h"
 #include "vmm/base/bits.h"
-#include "vmm/base/eventfd.h"
 #include "vmm/base/le.h"
-#include "vmm/base/log.h"
-#include "vmm/doorbell.h"
 
 /* VIRTIO 1.2, 4.1.2 PCI Device Discovery. */
 #define VENDOR_VIRTIO 0x1af4
 #define DEVICE_VIRTIO 0x1040 /* plus the device's type */
 #define REVISION_MODERN 1
 
-/* BAR 0. The doorbells have a page of their own. */
+/* BAR 0. The doorbells have a page of their own, VIRTIO_NOTIFY_OFF. */
 #define BAR 0U
 #define BAR_SIZE 0x4000U
 #define COMMON_OFF 0x0000U
 #define COMMON_LEN 56U
 #define ISR_OFF 0x0100U
 #define CONFIG_OFF 0x0200U
-#define CONFIG_LEN_MAX (NOTIFY_OFF - CONFIG_OFF)
-#define NOTIFY_OFF 0x1000U
-#define NOTIFY_STRIDE 4U
+#define CONFIG_LEN_MAX (VIRTIO_NOTIFY_OFF - CONFIG_OFF)
 #define MSIX_TABLE_OFF 0x2000U
+#define DOORBELLS ((struct range){VIRTIO_NOTIFY_OFF, MSIX_TABLE_OFF - VIRTIO_NOTIFY_OFF})
 #define MSIX_PBA_OFF 0x3000U
 _Static_assert(sizeof(struct virtio_pci_common_cfg) == COMMON_LEN, "VIRTIO 1.2, 4.1.4.3");
 _Static_assert((VIRTIO_QUEUES_MAX + 1) * PCI_MSIX_ENTRY_SIZE <= MSIX_PBA_OFF - MSIX_TABLE_OFF,
@@ -50,231 +44,6 @@ static struct virtio_pci *transport_of(struct pci_dev *pci)
 	return container_of(pci, struct virtio_pci, pci);
 }
 
-/* --- doorbells --- */
-
-static gpa_t bell_address(const struct virtio_pci *transport, unsigned int queue)
-{
-	return transport->bar_address + NOTIFY_OFF + (uint64_t)queue * NOTIFY_STRIDE;
-}
-
-/* The kernel catches kicks while the device runs and its BAR decodes; others trap, see kick(). */
-static void sync_doorbells(struct virtio_pci *transport)
-{
-	struct virtio_dev *dev = transport->dev;
-	bool wanted = dev->running && transport->bar_mapped;
-
-	for (unsigned int i = 0; i < dev->queues; i++) {
-		uint64_t bit = 1ULL << i;
-		int error;
-
-		if (!wanted && transport->bells & bit) {
-			doorbell_remove(transport->doorbells, bell_address(transport, i),
-					dev->queue[i].kick_fd);
-			transport->bells &= ~bit;
-		}
-		if (!wanted || transport->bells & bit || !dev->queue[i].enabled)
-			continue;
-		error = doorbell_add(transport->doorbells, bell_address(transport, i),
-				     dev->queue[i].kick_fd);
-		if (!error)
-			transport->bells |= bit;
-		else
-			log_guest("%s %s: queue %u is kicked the slow way: %s", dev->ops->type,
-				  dev->name, i, strerror(-error));
-	}
-}
-
-static void bar_mapped(struct pci_dev *pci, unsigned int bar, uint64_t address, bool on)
-{
-	struct virtio_pci *transport = transport_of(pci);
-
-	(void)bar;
-	transport->bar_mapped = on;
-	if (!on)
-		sync_doorbells(transport); /* at the address where they are */
-	transport->bar_address = address;
-	if (on)
-		sync_doorbells(transport);
-}
-
-/* VIRTIO 1.2, 4.1.5.2 Available Buffer Notifications: the address says which queue, too. */
-static void kick(struct virtio_pci *transport, uint64_t off)
-{
-	uint64_t queue = off / NOTIFY_STRIDE;
-
-	if (queue < transport->dev->queues && transport->dev->running)
-		eventfd_signal(transport->dev->queue[queue].kick_fd);
-}
-
-/* --- common configuration: VIRTIO 1.2, 4.1.4.3 Common configuration structure layout --- */
-
-/* The queue that the driver selected, NULL: there is no such. */
-static struct virtio_queue *selected(const struct virtio_pci *transport)
-{
-	return transport->queue_select < transport->dev->queues
-		       ? &transport->dev->queue[transport->queue_select]
-		       : NULL;
-}
-
-static uint32_t feature_word(uint64_t features, uint32_t word)
-{
-	return word > 1 ? 0 : (uint32_t)(features >> (32 * word));
-}
-
-static void fill_queue(const struct virtio_pci *transport, struct virtio_pci_common_cfg *common)
-{
-	const struct virtio_queue *queue = selected(transport);
-
-	common->queue_msix_vector = VIRTIO_MSI_NO_VECTOR;
-	if (!queue)
-		return;
-	common->queue_size = queue->size;
-	common->queue_msix_vector = transport->source[1 + transport->queue_select].vector;
-	common->queue_enable = queue->enabled;
-	common->queue_notify_off = transport->queue_select;
-	common->queue_desc_lo = (uint32_t)queue->desc;
-	common->queue_desc_hi = (uint32_t)(queue->desc >> 32);
-	common->queue_avail_lo = (uint32_t)queue->avail;
-	common->queue_avail_hi = (uint32_t)(queue->avail >> 32);
-	common->queue_used_lo = (uint32_t)queue->used;
-	common->queue_used_hi = (uint32_t)(queue->used >> 32);
-}
-
-/* An access of any size reads the bytes that are there: host and guest are little-endian. */
-static uint64_t read_common(const struct virtio_pci *transport, uint64_t off, unsigned int len)
-{
-	const struct virtio_dev *dev = transport->dev;
-	struct virtio_pci_common_cfg common = {
-		.device_feature_select = transport->device_feature_select,
-		.device_feature = feature_word(dev->features, transport->device_feature_select),
-		.guest_feature_select = transport->driver_feature_select,
-		.guest_feature = feature_word(dev->accepted, transport->driver_feature_select),
-		.msix_config = transport->source[0].vector,
-		.num_queues = (uint16_t)dev->queues,
-		.device_status = virtio_dev_status(dev),
-		.config_generation = dev->generation,
-		.queue_select = transport->queue_select,
-	};
-
-	fill_queue(transport, &common);
-	return range_fits(sizeof(common), off, len) ? le_get((uint8_t *)&common + off, len)
-						    : ones(len);
-}
-
-static void reset_function(struct virtio_pci *transport)
-{
-	virtio_dev_reset(transport->dev);
-	sync_doorbells(transport);
-	virtio_irq_reset(transport);
-	transport->device_feature_select = transport->driver_feature_select = 0;
-	transport->queue_select = 0;
-}
-
-static void write_status(struct virtio_pci *transport, uint8_t status)
-{
-	if (!status) {
-		reset_function(transport);
-		return;
-	}
-	virtio_dev_set_status(transport->dev, status);
-	sync_doorbells(transport);
-}
-
-/* VIRTIO 1.2, 2.7 Split Virtqueues: sizes are powers of two. Another is ignored. */
-static void set_size(struct virtio_queue *queue, uint32_t size)
-{
-	if (is_power_of_two(size) && size <= queue->max_size)
-		queue->size = (uint16_t)size;
-}
-
-static void set_half(uint64_t *address, bool high, uint32_t value)
-{
-	*address = high ? (*address & 0xffffffffULL) | (uint64_t)value << 32
-			: (*address & ~0xffffffffULL) | value;
-}
-
-static void write_queue_register(struct virtio_pci *transport, uint64_t off, uint32_t value)
-{
-	struct virtio_queue *queue = selected(transport);
-
-	if (!queue)
-		return;
-	if (off == VIRTIO_PCI_COMMON_Q_MSIX) {
-		virtio_irq_map(transport, 1U + transport->queue_select, (uint16_t)value);
-		return;
-	}
-	if (virtio_queue_frozen(transport->dev, queue))
-		return;
-	switch (off) {
-	case VIRTIO_PCI_COMMON_Q_SIZE:
-		set_size(queue, value);
-		break;
-	case VIRTIO_PCI_COMMON_Q_ENABLE:
-		queue->enabled = value == 1;
-		break;
-	case VIRTIO_PCI_COMMON_Q_DESCLO:
-	case VIRTIO_PCI_COMMON_Q_DESCHI:
-		set_half(&queue->desc, off == VIRTIO_PCI_COMMON_Q_DESCHI, value);
-		break;
-	case VIRTIO_PCI_COMMON_Q_AVAILLO:
-	case VIRTIO_PCI_COMMON_Q_AVAILHI:
-		set_half(&queue->avail, off == VIRTIO_PCI_COMMON_Q_AVAILHI, value);
-		break;
-	case VIRTIO_PCI_COMMON_Q_USEDLO:
-	case VIRTIO_PCI_COMMON_Q_USEDHI:
-		set_half(&queue->used, off == VIRTIO_PCI_COMMON_Q_USEDHI, value);
-		break;
-	}
-}
-
-static unsigned int register_len(uint64_t off)
-{
-	switch (off) {
-	case VIRTIO_PCI_COMMON_STATUS:
-		return 1;
-	case VIRTIO_PCI_COMMON_MSIX:
-	case VIRTIO_PCI_COMMON_Q_SELECT:
-	case VIRTIO_PCI_COMMON_Q_SIZE:
-	case VIRTIO_PCI_COMMON_Q_MSIX:
-	case VIRTIO_PCI_COMMON_Q_ENABLE:
-		return 2;
-	default:
-		return 4;
-	}
-}
-
-/* VIRTIO 1.2, 4.1.3.1 Driver Requirements: PCI Device Layout: a register is written as a whole.
- * What is not is dropped, as are writes of what is read-only. */
-static void write_common(struct virtio_pci *transport, uint64_t off, unsigned int len,
-			 uint32_t value)
-{
-	if (len != register_len(off))
-		return;
-	switch (off) {
-	case VIRTIO_PCI_COMMON_DFSELECT:
-		transport->device_feature_select = value;
-		break;
-	case VIRTIO_PCI_COMMON_GFSELECT:
-		transport->driver_feature_select = value;
-		break;
-	case VIRTIO_PCI_COMMON_GF:
-		virtio_dev_accept(transport->dev, transport->driver_feature_select, value);
-		break;
-	case VIRTIO_PCI_COMMON_MSIX:
-		virtio_irq_map(transport, 0, (uint16_t)value);
-		break;
-	case VIRTIO_PCI_COMMON_STATUS:
-		write_status(transport, (uint8_t)value);
-		break;
-	case VIRTIO_PCI_COMMON_Q_SELECT:
-		transport->queue_select = (uint16_t)value;
-		break;
-	default:
-		write_queue_register(transport, off, value);
-		break;
-	}
-}
-
 /* --- the BAR --- */
 
 static uint64_t read_config(struct virtio_pci *transport, uint64_t off, unsigned int len)
@@ -288,7 +57,7 @@ static uint64_t read_config(struct virtio_pci *transport, uint64_t off, unsigned
 static uint64_t read_bar(struct virtio_pci *transport, uint64_t off, unsigned int len)
 {
 	if (range_contains((struct range){COMMON_OFF, COMMON_LEN}, off, len))
-		return read_common(transport, off - COMMON_OFF, len);
+		return virtio_common_read(transport, off - COMMON_OFF, len);
 	if (off == ISR_OFF)
 		return virtio_irq_take_isr(transport);
 	if (range_contains((struct range){CONFIG_OFF, CONFIG_LEN_MAX}, off, len))
@@ -302,11 +71,24 @@ static void write_bar(struct virtio_pci *transport, uint64_t off, unsigned int l
 
 	le_set(bytes, 4, value);
 	if (range_contains((struct range){COMMON_OFF, COMMON_LEN}, off, len))
-		write_common(transport, off - COMMON_OFF, len, value);
+		virtio_common_write(transport, off - COMMON_OFF, len, value);
 	else if (range_contains((struct range){CONFIG_OFF, CONFIG_LEN_MAX}, off, len))
 		virtio_dev_write_config(transport->dev, (uint32_t)(off - CONFIG_OFF), len, bytes);
-	else if (range_contains((struct range){NOTIFY_OFF, MSIX_TABLE_OFF - NOTIFY_OFF}, off, len))
-		kick(transport, off - NOTIFY_OFF);
+	else if (range_contains(DOORBELLS, off, len))
+		virtio_doorbells_kick(transport, off - VIRTIO_NOTIFY_OFF);
+}
+
+static void bar_mapped(struct pci_dev *pci, unsigned int bar, uint64_t address, bool on)
+{
+	struct virtio_pci *transport = transport_of(pci);
+
+	(void)bar;
+	transport->bar_mapped = on;
+	if (!on)
+		virtio_doorbells_sync(transport); /* at the address where they are */
+	transport->bar_address = address;
+	if (on)
+		virtio_doorbells_sync(transport);
 }
 
 static void bar_read(struct pci_dev *pci, unsigned int bar, uint64_t off, unsigned int len,
@@ -382,7 +164,7 @@ static void cfg_changed(struct pci_dev *pci, uint16_t off, unsigned int len, uin
 	}
 	if (master != transport->dev->bus_master) {
 		virtio_dev_set_bus_master(transport->dev, master);
-		sync_doorbells(transport);
+		virtio_doorbells_sync(transport);
 		virtio_irq_sync(transport);
 	} else if (meets(off, len, CAP_MSIX + PCI_MSIX_FLAGS, 2)) {
 		virtio_irq_sync(transport);
@@ -394,7 +176,7 @@ static void reset(struct pci_dev *pci)
 	struct virtio_pci *transport = transport_of(pci);
 
 	virtio_dev_set_bus_master(transport->dev, false);
-	reset_function(transport);
+	virtio_common_reset(transport);
 }
 
 /* --- set-up --- */
@@ -428,8 +210,8 @@ static void add_caps(struct pci_dev *pci, const struct virtio_dev *dev)
 		(struct range){COMMON_OFF, COMMON_LEN});
 	add_cap(pci, CAP_ISR, len, VIRTIO_PCI_CAP_ISR_CFG, (struct range){ISR_OFF, 1});
 	add_cap(pci, CAP_NOTIFY, sizeof(struct virtio_pci_notify_cap), VIRTIO_PCI_CAP_NOTIFY_CFG,
-		(struct range){NOTIFY_OFF, (uint64_t)dev->queues * NOTIFY_STRIDE});
-	pci_cfg_set(&pci->cfg, CAP_NOTIFY + VIRTIO_PCI_NOTIFY_CAP_MULT, 4, NOTIFY_STRIDE);
+		(struct range){VIRTIO_NOTIFY_OFF, (uint64_t)dev->queues * VIRTIO_NOTIFY_STRIDE});
+	pci_cfg_set(&pci->cfg, CAP_NOTIFY + VIRTIO_PCI_NOTIFY_CAP_MULT, 4, VIRTIO_NOTIFY_STRIDE);
 	add_cap(pci, CAP_PCI_CFG, sizeof(struct virtio_pci_cfg_cap), VIRTIO_PCI_CAP_PCI_CFG,
 		(struct range){0, 0});
 	pci_cfg_set_rw(&pci->cfg, CAP_PCI_CFG + VIRTIO_PCI_CAP_BAR, 1, 0xff);
@@ -506,7 +288,7 @@ void virtio_pci_destroy(struct virtio_pci *transport)
 		return;
 	pthread_mutex_lock(&transport->pci.lock);
 	virtio_dev_set_bus_master(transport->dev, false);
-	sync_doorbells(transport);
+	virtio_doorbells_sync(transport);
 	pthread_mutex_unlock(&transport->pci.lock);
 	virtio_irq_finish(transport);
 	pci_dev_finish(&transport->pci);

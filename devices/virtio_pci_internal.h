@@ -48,6 +48,29 @@ struct virtio_pci {
 };
 _Static_assert(VIRTIO_QUEUES_MAX <= 64, "a bit for each queue in struct virtio_pci.bells");
 
+/* --- virtio_pci_common.c --- */
+
+/* Registers, `off` from the start of the structure. */
+uint64_t virtio_common_read(const struct virtio_pci *transport, uint64_t off, unsigned int len);
+void virtio_common_write(struct virtio_pci *transport, uint64_t off, unsigned int len,
+			 uint32_t value);
+
+/* The device, its interrupts and doorbells, and what the driver selected: as at first. */
+void virtio_common_reset(struct virtio_pci *transport);
+
+/* --- virtio_pci_doorbells.c --- */
+
+/* The doorbells' part of BAR 0. */
+#define VIRTIO_NOTIFY_OFF 0x1000U
+#define VIRTIO_NOTIFY_STRIDE 4U
+
+/* The kernel catches kicks while the device runs and its BAR decodes; others trap, see
+ * virtio_doorbells_kick(). */
+void virtio_doorbells_sync(struct virtio_pci *transport);
+
+/* A kick that the kernel did not catch, `off` from VIRTIO_NOTIFY_OFF. */
+void virtio_doorbells_kick(struct virtio_pci *transport, uint64_t off);
+
 /* --- virtio_pci_irq.c --- */
 
 /* 0 or negative errno; virtio_irq_finish() undoes what was done. */
