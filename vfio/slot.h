@@ -1,9 +1,10 @@
 /*
  * Inside vfio/: what the files of a slot share. slot.c makes and destroys it, slot_config.c reads
  * its option, slot_build.c opens a card for it, slot_plug.c brings the card into the guest's
- * machine and takes it away, slot_thread.c owns its power from vfio_slot_start() on, slot_actions.c
- * does what the power state machine says, slot_watch.c knows of sleeps and wakes what the machine
- * need not, slot_status.c tells others.
+ * machine and takes it away, slot_thread.c owns its power from vfio_slot_start() on,
+ * slot_commands.c tells that thread what others want, slot_actions.c does what the power state
+ * machine says, slot_watch.c knows of sleeps and wakes what the machine need not, slot_status.c
+ * tells others.
  */
 #ifndef VFIO_SLOT_H
 #define VFIO_SLOT_H
@@ -221,6 +222,12 @@ void slot_watch_woken(struct vfio_slot *slot, bool by_guest);
 void slot_watch_hold(struct vfio_slot *slot);
 
 /* --- slot_thread.c --- */
+
+/* Does what was asked for so far; the power thread's, or the main thread's while it does not run.
+ * False after a shutdown. */
+bool slot_serve_commands(struct vfio_slot *slot);
+
+/* --- slot_commands.c --- */
 
 /* Requests of guest, user and functions; any thread, none blocks. */
 void vfio_slot_request_power(void *opaque, bool on);

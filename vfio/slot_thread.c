@@ -6,7 +6,6 @@
  */
 #include <errno.h>
 #include <poll.h>
-#include <unistd.h>
 
 #include "devices/pci.h"
 #include "devices/root_port.h"
@@ -27,14 +26,6 @@
 #define SETTLED_MS 5000
 #define FILES_MAX (4 + HOST_FUNCTIONS * SLOT_SIGNALS)
 
-static void signal_fd(int fd)
-{
-	uint64_t one = 1;
-
-	if (write(fd, &one, sizeof(one)) != (ssize_t)sizeof(one))
-		log_debug("vfio: an eventfd is full, and so signalled already");
-}
-
 static void feed(struct vfio_slot *slot, enum power_event_type type, unsigned int fn, int error)
 {
 	slot_feed(slot, (struct power_event) {
@@ -42,64 +33,7 @@ static void feed(struct vfio_slot *slot, enum power_event_type type, unsigned in
 	});
 }
 
-/* --- commands --- */
-
-/* `slot->commands` may be changed between these two; then the thread is told. */
-static void begin_command(struct vfio_slot *slot)
-{
-	pthread_mutex_lock(&slot->lock);
-}
-
-static void end_command(struct vfio_slot *slot)
-{
-	signal_fd(slot->command_fd);
-	pthread_mutex_unlock(&slot->lock);
-}
-
-void vfio_slot_request_power(void *opaque, bool on)
-{
-	struct vfio_slot *slot = opaque;
-
-	(void)on; /* what counts is what is wanted when the thread gets to it */
-	begin_command(slot);
-	slot->commands.power = true;
-	end_command(slot);
-}
-
-void vfio_slot_ejected(void *opaque)
-{
-	struct vfio_slot *slot = opaque;
-
-	begin_command(slot);
-	slot->commands.eject = true;
-	end_command(slot);
-}
-
-void vfio_slot_request_unplug(struct vfio_slot *slot)
-{
-	begin_command(slot);
-	slot->commands.unplug = true;
-	end_command(slot);
-}
-
-void vfio_slot_host_error(void *opaque, unsigned int fn, int error)
-{
-	struct vfio_slot *slot = opaque;
-
-	begin_command(slot);
-	slot->commands.host_errors |= (uint8_t)(1U << fn);
-	slot->commands.host_error[fn] = error;
-	end_command(slot);
-}
-
-void vfio_slot_pme_cleared(void *opaque, unsigned int fn)
-{
-	struct vfio_slot *slot = opaque;
-
-	begin_command(slot);
-	slot->commands.pme_cleared |= (uint8_t)(1U << fn);
-	end_command(slot);
-}
+/* --- the slot from the beginning, and empty --- */
 
 static void stop_timers(const struct vfio_slot *slot)
 {
@@ -198,6 +132,8 @@ static void serve_eject(struct vfio_slot *slot)
 	else if (first->exists && first->state != POWER_LOST)
 		start_anew(slot);
 }
+
+/* --- commands --- */
 
 static void switch_off(struct vfio_slot *slot)
 {
@@ -305,8 +241,7 @@ static void serve(struct vfio_slot *slot, const struct slot_commands *commands)
 		feed(slot, POWER_EV_SHUTDOWN, 0, 0);
 }
 
-/* False after a shutdown. */
-static bool serve_commands(struct vfio_slot *slot)
+bool slot_serve_commands(struct vfio_slot *slot)
 {
 	struct slot_commands commands;
 
@@ -321,36 +256,8 @@ static bool serve_commands(struct vfio_slot *slot)
 	pthread_cond_broadcast(&slot->answered);
 	pthread_mutex_unlock(&slot->lock);
 	if (commands.suspend || commands.resume || commands.reset)
-		signal_fd(commands.done_fd);
+		eventfd_signal(commands.done_fd);
 	return !commands.shutdown;
-}
-
-/* Ends a command as end_command(), and waits until it was served, by whoever owns the power. */
-static void await_command(struct vfio_slot *slot)
-{
-	unsigned int ticket = ++slot->commands.issued;
-
-	signal_fd(slot->command_fd);
-	while (slot->running && (int)(slot->served - ticket) < 0)
-		pthread_cond_wait(&slot->answered, &slot->lock);
-	pthread_mutex_unlock(&slot->lock);
-	if (!slot->running)
-		serve_commands(slot);
-}
-
-int vfio_slot_insert(struct vfio_slot *slot, struct vfio_card *card, char *ret_why,
-		     size_t why_size)
-{
-	struct slot_insertion insertion = {
-		.card = card, .ret_why = ret_why, .why_size = why_size,
-	};
-
-	begin_command(slot);
-	slot->commands.insertion = &insertion;
-	await_command(slot);
-	if (!insertion.error)
-		vfio_card_close(card); /* nothing is left in it */
-	return insertion.error;
 }
 
 /* --- what the host signals --- */
@@ -446,7 +353,7 @@ static void *power_thread(void *opaque)
 			continue; /* EINTR */
 		/* A wake-up that the guest's _ON overtakes is drained by EXIT: commands first. But
 		 * a guest that never stops to ring must not keep the host's signals waiting. */
-		if (fds[0].revents && !serve_commands(slot))
+		if (fds[0].revents && !slot_serve_commands(slot))
 			return NULL;
 		serve_signals(slot);
 	}
@@ -458,47 +365,4 @@ int vfio_slot_start(struct vfio_slot *slot)
 
 	slot->running = !error;
 	return error;
-}
-
-/* Ends a command as end_command(); its end is told by `done_fd`. */
-static void end_long_command(struct vfio_slot *slot, int done_fd)
-{
-	slot->commands.done_fd = done_fd;
-	end_command(slot);
-	if (!slot->running)
-		serve_commands(slot);
-}
-
-void vfio_slot_reset(struct vfio_slot *slot, int done_fd)
-{
-	begin_command(slot);
-	slot->commands.reset = true;
-	end_long_command(slot, done_fd);
-}
-
-void vfio_slot_suspend(struct vfio_slot *slot, int done_fd)
-{
-	begin_command(slot);
-	slot->commands.suspend = true;
-	end_long_command(slot, done_fd);
-}
-
-void vfio_slot_resume(struct vfio_slot *slot, int done_fd)
-{
-	begin_command(slot);
-	slot->commands.resume = true;
-	end_long_command(slot, done_fd);
-}
-
-void vfio_slot_stop(struct vfio_slot *slot)
-{
-	if (!slot->plugged)
-		return;
-	begin_command(slot);
-	slot->commands.shutdown = true;
-	await_command(slot);
-	if (slot->running)
-		pthread_join(slot->thread, NULL);
-	slot->running = false;
-	slot->plugged = false;
 }
