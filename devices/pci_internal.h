@@ -62,7 +62,7 @@ bool pci_msix_enabled(const struct pci_dev *dev);
 void pci_msix_reset(struct pci_dev *dev);
 void pci_msix_finish(struct pci_dev *dev);
 
-/* --- pci_host.c --- */
+/* --- pci_host.c, pci_host_access.c --- */
 
 void pci_host_decode_lock(struct pci_host *host);
 void pci_host_decode_unlock(struct pci_host *host);
