@@ -33,6 +33,7 @@ void machine_reset_devices(struct machine *m)
 	virtio_devices_reset(m->virtio);
 	pvpanic_reset(m->pvpanic);
 	serial_reset(m->serial);
+	terminal_drop_input(m->terminal);
 	if (m->watchdog)
 		watchdog_reset(m->watchdog);
 	if (m->firmware_files)

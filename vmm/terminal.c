@@ -1,5 +1,6 @@
 #include "vmm/terminal.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -16,12 +17,13 @@
 
 #define ESCAPE 0x01 /* Ctrl-A */
 #define INPUT_MAX 256
+#define HELD_MAX 16384 /* more keys than a person presses */
 
 struct terminal {
 	struct loop *loop;
 	struct terminal_listener listener;
 	bool is_tty, escaped, watched;
-	uint8_t held[2 * INPUT_MAX]; /* read, but not taken by the guest yet */
+	uint8_t held[HELD_MAX];      /* read, but not taken by the guest yet */
 	size_t held_len;
 	int resize_fd;                /* signalfd, -1: not wanted */
 };
@@ -53,10 +55,11 @@ static void make_raw(void)
 	log_set_raw_terminal(true);
 }
 
+/* There is room: a byte is held for each that was read, at most. */
 static void hold(struct terminal *terminal, uint8_t byte)
 {
-	if (terminal->held_len < sizeof(terminal->held))
-		terminal->held[terminal->held_len++] = byte;
+	assert(terminal->held_len < sizeof(terminal->held));
+	terminal->held[terminal->held_len++] = byte;
 }
 
 /* One key after Ctrl-A: x quits, Ctrl-A sends itself, anything else explains. */
@@ -83,21 +86,25 @@ static void take_byte(struct terminal *terminal, uint8_t byte)
 
 static void set_watched(struct terminal *terminal, bool on);
 
+/* A person is listened to while the guest takes nothing: one that hangs is to be ended by Ctrl-A x,
+ * whatever was typed before. */
 static void deliver(struct terminal *terminal)
 {
+	size_t most = terminal->is_tty ? sizeof(terminal->held) : 1;
 	size_t taken = terminal->listener.input(terminal->listener.opaque, terminal->held,
 						terminal->held_len);
 
 	memmove(terminal->held, terminal->held + taken, terminal->held_len - taken);
 	terminal->held_len -= taken;
-	set_watched(terminal, terminal->held_len == 0);
+	set_watched(terminal, terminal->held_len < most);
 }
 
 static void on_readable(void *opaque, int fd)
 {
 	struct terminal *terminal = opaque;
 	uint8_t bytes[INPUT_MAX];
-	ssize_t len = read(fd, bytes, sizeof(bytes));
+	size_t room = sizeof(terminal->held) - terminal->held_len;
+	ssize_t len = read(fd, bytes, room < sizeof(bytes) ? room : sizeof(bytes));
 
 	if (len < 0 && (errno == EINTR || errno == EAGAIN))
 		return;
@@ -187,6 +194,14 @@ void terminal_resume_input(struct terminal *terminal)
 {
 	if (terminal->held_len)
 		deliver(terminal);
+}
+
+void terminal_drop_input(struct terminal *terminal)
+{
+	if (!terminal || !terminal->is_tty || !terminal->held_len)
+		return;
+	terminal->held_len = 0;
+	set_watched(terminal, true);
 }
 
 void terminal_destroy(struct terminal *terminal)

@@ -37,6 +37,10 @@ struct terminal *terminal_create(struct loop *loop, const struct terminal_listen
 /* The listener has room again. */
 void terminal_resume_input(struct terminal *terminal);
 
+/* What was typed for the guest that was, and was not taken, is dropped; that of a pipe is not.
+ * Accepts NULL. */
+void terminal_drop_input(struct terminal *terminal);
+
 void terminal_destroy(struct terminal *terminal); /* accepts NULL */
 
 #endif

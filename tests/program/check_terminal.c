@@ -19,9 +19,11 @@
 #include <unistd.h>
 
 #define LIMIT_MS 20000
+#define UNREAD 3000U /* keys; more than any device takes, less than a pseudo-terminal */
 
 struct way_out {
 	const char *name;
+	unsigned int before; /* so many keys are typed first, which the guest does not read */
 	const char *keys; /* typed, or NULL */
 	int signal;       /* sent, or 0 */
 	bool by_signal;   /* ends by the signal itself, else with status 0 */
@@ -29,16 +31,17 @@ struct way_out {
 };
 
 static const struct way_out ways_out[] = {
-	{"ctrl-a-x", "\001x", 0, false, false},
-	{"ctrl-a-twice-then-x", "\001\001\001x", 0, false, false},
-	{"sigterm", NULL, SIGTERM, false, false},
-	{"sigint", NULL, SIGINT, false, false},
-	{"sighup", NULL, SIGHUP, false, false},
-	{"sigquit", NULL, SIGQUIT, false, false},
-	{"sigsegv", NULL, SIGSEGV, true, false},
-	{"sigabrt", NULL, SIGABRT, true, false},
-	{"sigsegv-cpu", NULL, SIGSEGV, true, true},
-	{"sigbus-cpu", NULL, SIGBUS, true, true},
+	{"ctrl-a-x", 0, "\001x", 0, false, false},
+	{"ctrl-a-x-unread", UNREAD, "\001x", 0, false, false},
+	{"ctrl-a-twice-then-x", 0, "\001\001\001x", 0, false, false},
+	{"sigterm", 0, NULL, SIGTERM, false, false},
+	{"sigint", 0, NULL, SIGINT, false, false},
+	{"sighup", 0, NULL, SIGHUP, false, false},
+	{"sigquit", 0, NULL, SIGQUIT, false, false},
+	{"sigsegv", 0, NULL, SIGSEGV, true, false},
+	{"sigabrt", 0, NULL, SIGABRT, true, false},
+	{"sigsegv-cpu", 0, NULL, SIGSEGV, true, true},
+	{"sigbus-cpu", 0, NULL, SIGBUS, true, true},
 };
 
 struct run {
@@ -86,6 +89,17 @@ static const char *await_output(struct run *run)
 	if (tcgetattr(run->slave, &now) || (now.c_lflag & (ICANON | ECHO)))
 		return "the terminal is not raw while the guest runs";
 	return NULL;
+}
+
+static bool type(const struct run *run, const struct way_out *way)
+{
+	char keys[UNREAD + 8];
+	int len;
+
+	memset(keys, 'k', way->before);
+	len = snprintf(keys + way->before, sizeof(keys) - way->before, "%s", way->keys) +
+	      (int)way->before;
+	return write(run->master, keys, (size_t)len) == len;
 }
 
 /* Reads what the program still prints, so that it cannot block on it, until it has ended. */
@@ -136,7 +150,7 @@ static const char *check(const struct way_out *way, struct run *run, char *argv[
 		why = await_output(run);
 	if (why)
 		return why;
-	if (way->keys && write(run->master, way->keys, strlen(way->keys)) < 0)
+	if (way->keys && !type(run, way))
 		return "cannot type";
 	if (way->signal)
 		send_signal(run->pid, way);
