@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -169,32 +170,46 @@ static int watch(struct vhost_user *user)
 	return epoll_ctl(user->watch_fd, EPOLL_CTL_ADD, user->fd, &event) ? -errno : 0;
 }
 
+static void set_fd(struct vhost_user *user, int fd)
+{
+	pthread_mutex_lock(&user->lock);
+	if (user->fd >= 0)
+		close(user->fd);
+	user->fd = fd;
+	if (user->left)
+		shutdown(fd, SHUT_RDWR);
+	pthread_mutex_unlock(&user->lock);
+}
+
 static void disconnect(struct vhost_user *user)
 {
 	user->connection++;
 	vhost_user_channel_close(&user->channel);
-	if (user->fd >= 0)
-		close(user->fd);
-	user->fd = -1;
+	set_fd(user, -1);
 	user->failed = true;
 }
 
+/* As if the back end had closed it, which ends every wait for it. */
 void vhost_user_leave(struct vhost_user *user)
 {
-	disconnect(user);
+	user->left = true;
+	pthread_mutex_lock(&user->lock);
+	shutdown(user->fd, SHUT_RDWR);
+	pthread_mutex_unlock(&user->lock);
 }
 
 int vhost_user_connect(struct vhost_user *user, const struct vhost_user_needs *needs,
 		       uint8_t *ret_config, char *ret_why, size_t why_size)
 {
-	int error;
+	int fd, error;
 
 	disconnect(user);
 	user->features = user->protocol = 0;
 	user->shared = false;
-	user->fd = open_socket(user, ret_why, why_size);
-	if (user->fd < 0)
-		return user->fd;
+	fd = open_socket(user, ret_why, why_size);
+	if (fd < 0)
+		return fd;
+	set_fd(user, fd);
 	user->failed = false;
 	error = negotiate(user, needs, ret_config, ret_why, why_size);
 	if (!error)
@@ -241,6 +256,7 @@ int vhost_user_create(const char *path, const struct vhost_user_patience *patien
 	user->listener = listener;
 	user->fd = -1;
 	user->failed = true;
+	pthread_mutex_init(&user->lock, NULL);
 	vhost_user_channel_init(&user->channel);
 	user->watch_fd = epoll_create1(EPOLL_CLOEXEC);
 	user->error_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -260,6 +276,7 @@ void vhost_user_destroy(struct vhost_user *user)
 		return;
 	disconnect(user);
 	vhost_user_channel_finish(&user->channel);
+	pthread_mutex_destroy(&user->lock);
 	if (user->error_fd >= 0)
 		close(user->error_fd);
 	if (user->watch_fd >= 0)

@@ -4,8 +4,8 @@
  * guest what it likes; to this program it can only be late, say nonsense, or go away. Each of these
  * ends the connection, and every call is bounded in time.
  *
- * Locks: the transport's lock is held around every call but vhost_user_service(), or no vCPU runs
- * yet. vhost_user_service() is the main thread's.
+ * Locks: the transport's lock is held around every call, or no vCPU runs yet, but for
+ * vhost_user_service(), which is the main thread's, and vhost_user_leave().
  */
 #ifndef DEVICES_VHOST_USER_H
 #define DEVICES_VHOST_USER_H
@@ -63,7 +63,8 @@ int vhost_user_connect(struct vhost_user *user, const struct vhost_user_needs *n
 /* Has it not closed the connection, as far as is known without asking it? */
 bool vhost_user_is_there(struct vhost_user *user);
 
-/* Ends the connection for good, without a word: the machine ends. */
+/* Ends the connection for good, without a word, and whoever waits for the back end: the machine
+ * ends. Any thread, with no lock. */
 void vhost_user_leave(struct vhost_user *user);
 
 /* The device's features that the back end has. */

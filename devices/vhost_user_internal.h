@@ -25,7 +25,9 @@ struct vhost_user {
 	const char *path;
 	const struct vhost_user_patience *patience;
 	const struct vhost_user_listener *listener;
+	pthread_mutex_t lock;     /* who changes `fd`, or uses it elsewhere; a leaf */
 	int fd;                   /* the connection; -1: none yet */
+	atomic_bool left;         /* nothing more is asked of a back end */
 	bool failed;              /* it said or did what ends it */
 	atomic_uint connection;   /* counts them; service() reads it */
 	int watch_fd;             /* epoll: the connection's end, error_fd, the channel */

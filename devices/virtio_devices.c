@@ -273,12 +273,17 @@ void virtio_devices_reset(struct virtio_devices *devices)
 		virtio_console_drop_input(devices->console);
 }
 
+void virtio_devices_leave(struct virtio_devices *devices)
+{
+	for (unsigned int i = 0; i < VHOST_USER_MAX && devices->vhost_user[i]; i++)
+		virtio_vhost_user_leave(devices->vhost_user[i]);
+}
+
 void virtio_devices_destroy(struct virtio_devices *devices)
 {
 	if (!devices)
 		return;
-	for (unsigned int i = 0; i < VHOST_USER_MAX && devices->vhost_user[i]; i++)
-		virtio_vhost_user_leave(devices->vhost_user[i]);
+	virtio_devices_leave(devices);
 	for (unsigned int i = 0; i < devices->transports; i++) {
 		loop_remove(devices->loop, virtio_pci_line_fd(devices->transport[i]));
 		virtio_pci_destroy(devices->transport[i]);

@@ -48,6 +48,9 @@ struct virtio_console *virtio_devices_console(const struct virtio_devices *devic
 /* As after creation: nothing is in flight when it returns. No vCPU may run. */
 void virtio_devices_reset(struct virtio_devices *devices);
 
+/* The machine ends, a vCPU may still run: those that wait for another process do not any more. */
+void virtio_devices_leave(struct virtio_devices *devices);
+
 /* After the last access to the host bridge. Accepts NULL. */
 void virtio_devices_destroy(struct virtio_devices *devices);
 

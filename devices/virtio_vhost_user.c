@@ -45,6 +45,7 @@ struct virtio_vhost_user {
 	} space;
 	atomic_bool stale;               /* the back end's configuration is another one now */
 	atomic_bool lost;                /* there is no back end */
+	atomic_bool left;                /* and is not to be one */
 	atomic_bool serving;             /* it has the rings: else the driver wants no news of it */
 };
 
@@ -177,7 +178,7 @@ static void stop(struct virtio_dev *dev)
 	struct virtio_vhost_user *device = device_of(dev);
 
 	device->serving = false;
-	if (!device->lost && vhost_user_stop(device->back_end, dev))
+	if (!device->lost && vhost_user_stop(device->back_end, dev) && !device->left)
 		virtio_dev_break(dev, "its back end does not tell how far it came");
 }
 
@@ -187,7 +188,7 @@ static void reset(struct virtio_dev *dev)
 	struct virtio_vhost_user *device = device_of(dev);
 	char why[WHY_SIZE];
 
-	if (vhost_user_is_there(device->back_end))
+	if (device->left || vhost_user_is_there(device->back_end))
 		return;
 	if (connect_back_end(device, why, sizeof(why)))
 		log_guest("%s %s: no back end at %s: %s", dev->ops->type, dev->name,
@@ -281,7 +282,7 @@ int virtio_vhost_user_create(const struct vhost_user_config *config,
 
 void virtio_vhost_user_leave(struct virtio_vhost_user *device)
 {
-	device->lost = true;
+	device->left = device->lost = true;
 	vhost_user_leave(device->back_end);
 }
 

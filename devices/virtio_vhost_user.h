@@ -20,7 +20,8 @@ int virtio_vhost_user_create(const struct vhost_user_config *config,
 			     struct virtio_vhost_user **ret_device, char *ret_why,
 			     size_t why_size);
 
-/* The machine ends, no vCPU runs: nothing more is asked of the back end, which may be late. */
+/* The machine ends: nothing more is asked of the back end, and nobody waits for it any more. Any
+ * thread, with no lock. */
 void virtio_vhost_user_leave(struct virtio_vhost_user *device);
 
 /* The device is stopped. Accepts NULL. */

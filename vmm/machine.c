@@ -232,6 +232,7 @@ int machine_run(struct machine *machine)
 	status = loop_run(machine->loop);
 	notify_stopping(machine->notify);
 	api_stop(machine->api);
+	virtio_devices_leave(machine->virtio);
 	vcpus_wait_paused(machine->vcpus);
 	terminal_destroy(machine->terminal);
 	machine->terminal = NULL;

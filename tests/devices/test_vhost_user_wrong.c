@@ -322,6 +322,36 @@ static void test_vhost_user_leaves(void **state)
 	end_plan(f);
 }
 
+static void *leave_once_asked(void *opaque)
+{
+	struct fixture *f = opaque;
+
+	while (!fake_back_end_count(f->back_end, VHOST_USER_GET_VRING_BASE))
+		usleep(1000);
+	virtio_vhost_user_leave(f->device);
+	return NULL;
+}
+
+/* ... who waited already does not either: here it would be for hours. */
+static void test_vhost_user_leaves_while_a_cpu_waits(void **state)
+{
+	struct fixture *f = *state;
+	pthread_t thread;
+
+	begin_plan(f, &(struct plan){.wrong = SILENCE, .request = VHOST_USER_GET_VRING_BASE});
+	assert_int_equal(create(f, VHOST_USER_BLOCK, 1), 0);
+	f->patience.stop_us = 1ULL << 34;
+	bring_up(f, V1);
+	assert_int_equal(pthread_create(&thread, NULL, leave_once_asked, f), 0);
+	virtio_dev_set_bus_master(f->dev, false);
+	pthread_join(thread, NULL);
+	assert_false(f->dev->running);
+	assert_false(needs_reset(f));
+	virtio_dev_reset(f->dev); /* and no back end is looked for */
+	assert_int_equal(fake_back_end_count(f->back_end, VHOST_USER_SET_OWNER), 1);
+	end_plan(f);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -333,6 +363,7 @@ int main(void)
 		TEST(test_vhost_user_lies),
 		TEST(test_vhost_user_dies_at_the_cache),
 		TEST(test_vhost_user_leaves),
+		TEST(test_vhost_user_leaves_while_a_cpu_waits),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
