@@ -24,8 +24,8 @@
 #define WHY_SIZE (PATH_MAX + 1024) /* the reason comes after the path, however long that is */
 
 /* Before any thread exists, but after dtc was waited for, which may hang: the signals that end the
- * program are read from a descriptor by the main loop, and a closed terminal or pipe is an error of
- * write(), not a death. */
+ * program are read from a descriptor by the main loop. A closed terminal or pipe, and a file that
+ * would become larger than the host lets it (RLIMIT_FSIZE), are errors of write(), not a death. */
 static void prepare_signals(void)
 {
 	sigset_t signals;
@@ -37,6 +37,7 @@ static void prepare_signals(void)
 	sigaddset(&signals, SIGQUIT);
 	sigprocmask(SIG_BLOCK, &signals, NULL);
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN);
 }
 
 /* Every interrupt message of a passed function is an eventfd, of which MSI-X has up to 2048; the
