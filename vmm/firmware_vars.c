@@ -3,12 +3,14 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "vmm/base/bits.h"
@@ -91,16 +93,44 @@ int firmware_name_vars(struct opening *opening, const char *guest)
 
 /* --- a variables file that is new --- */
 
+static int rename_new(const char *from, const char *to)
+{
+	if (!syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE))
+		return 0;
+	/* Where no flag is known there is a gap between the look at the name and the deed. */
+	return errno != EINVAL || rename(from, to) ? -errno : 0;
+}
+
 /* The name appears with all that is behind it, and never in place of a file that another start has
- * made meanwhile. Some file systems have no hard links; there a rename has to do. */
+ * made meanwhile (-EEXIST). Some file systems have no hard links; there a rename has to do. */
 static int publish(const char *temporary, const char *path)
 {
 	int error = link(temporary, path) ? -errno : 0;
 
 	if (error == -EPERM || error == -EOPNOTSUPP)
-		return rename(temporary, path) ? -errno : 0;
+		error = rename_new(temporary, path);
 	unlink(temporary);
-	return error == -EEXIST ? 0 : error;
+	return error;
+}
+
+/* What the guest writes later is brought to the disk; the name, under which it is found there, is
+ * so here. Not every file system can be asked for that. */
+static void sync_name(const struct opening *opening)
+{
+	const char *slash = strrchr(opening->vars, '/');
+	char folder[FIRMWARE_PATH_SIZE] = ".";
+	int fd;
+
+	if (slash)
+		snprintf(folder, sizeof(folder), "%.*s", (int)(slash - opening->vars + 1),
+			 opening->vars);
+	fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0 || fsync(fd))
+		log_warn("--firmware %s: %s: its folder cannot be brought to the disk: %s, a "
+			 "power cut soon may take the file away",
+			 firmware_option_name(opening->option), opening->vars, strerror(errno));
+	if (fd >= 0)
+		close(fd);
 }
 
 static int write_template(int fd, const uint8_t *bytes, size_t size)
@@ -133,9 +163,12 @@ static int make_file(const struct opening *opening, const uint8_t *bytes, size_t
 		unlink(temporary);
 	else
 		error = publish(temporary, opening->vars);
+	if (error == -EEXIST)
+		return 0;
 	if (error)
 		return firmware_refuse(opening, error, opening->vars, "cannot be made: %s",
 				       strerror(-error));
+	sync_name(opening);
 	log_info("--firmware %s: made %s", firmware_option_name(opening->option), opening->vars);
 	return 0;
 }

@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -20,6 +21,15 @@
 #include "vmm/firmware_files.h"
 
 static char dir[] = "/tmp/minivmm-firmware-XXXXXX";
+
+static struct stat synced; /* what fsync() was last called for */
+static bool was_there;     /* guest.img.vars, when it was called */
+
+int fsync(int fd)
+{
+	was_there = !access("guest.img.vars", F_OK);
+	return fstat(fd, &synced);
+}
 
 /* A pair as OVMF's: 48 KiB of code and 16 KiB of variables, by their names; others beside it. */
 static void make_file(const char *name, char fill, size_t size)
@@ -230,6 +240,8 @@ static void test_firmware_makes_variables(void **state)
 	assert_int_equal(status.st_size, 16 * KIB);
 	assert_int_equal(first_byte("guest.img.vars"), 'v');
 	assert_int_equal(count_files(), before + 1); /* nothing temporary is left */
+	assert_int_equal(stat(".", &status), 0);
+	assert_true(was_there && synced.st_ino == status.st_ino);
 
 	/* What is there stays, whatever it holds. */
 	make_file("guest.img.vars", 'g', 16 * KIB);
@@ -237,6 +249,22 @@ static void test_firmware_makes_variables(void **state)
 	firmware_files_close(files);
 	assert_int_equal(first_byte("guest.img.vars"), 'g');
 	unlink("guest.img.vars");
+}
+
+/* The name is taken, by what leads nowhere: it is not replaced. */
+static void test_firmware_keeps_a_name(void **state)
+{
+	struct firmware_files *files;
+	struct stat status;
+	char why[512];
+
+	(void)state;
+	assert_int_equal(symlink("nofolder/v", "link.vars"), 0);
+	assert_int_equal(open_files("MY_CODE.fd,vars=link.vars", NULL, &files, why), -ENOENT);
+	assert_non_null(strstr(why, "link.vars: cannot be opened"));
+	assert_int_equal(lstat("link.vars", &status), 0);
+	assert_true(S_ISLNK(status.st_mode));
+	unlink("link.vars");
 }
 
 static void test_firmware_without_template(void **state)
@@ -396,6 +424,7 @@ int main(void)
 		cmocka_unit_test(test_firmware_refuses_files),
 		cmocka_unit_test(test_firmware_plain_rom),
 		cmocka_unit_test(test_firmware_makes_variables),
+		cmocka_unit_test(test_firmware_keeps_a_name),
 		cmocka_unit_test(test_firmware_without_template),
 		cmocka_unit_test(test_firmware_variables_have_one_machine),
 		cmocka_unit_test(test_firmware_variables_must_be_writable),
