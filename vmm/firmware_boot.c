@@ -73,8 +73,8 @@ static void refresh_acpi(void *opaque)
 
 	if (!ecam.size || build_acpi(boot, ecam) || boot->script_size != script_size) {
 		log_guest("firmware: it asks for ACPI tables with ECAM at 0x%llx (%llu MiB), "
-			  "giving those for 0x%llx", (unsigned long long)ecam.start,
-			  (unsigned long long)(ecam.size / MIB), (unsigned long long)ECAM_START);
+			  "giving those of before", (unsigned long long)ecam.start,
+			  (unsigned long long)(ecam.size / MIB));
 		boot->script_size = script_size;
 		return;
 	}
