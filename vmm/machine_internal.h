@@ -111,7 +111,8 @@ int machine_load(struct machine *machine, struct boot_entry *ret_entry, char *re
 int machine_load_guest(struct machine *machine, char *ret_why, size_t why_size);
 
 /* All devices, then the guest from the start. Begins it: the host may take a minute over the cards,
- * for which the main thread does not wait. Another reset meanwhile is the same one. */
+ * for which the main thread does not wait. Another reset meanwhile is the same one. Where the guest
+ * was asked to power off, this is its end. */
 void machine_reset(struct machine *machine);
 
 /* Has every slot do what takes the host its time; then comes `done`, if nothing ended before. */

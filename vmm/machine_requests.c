@@ -178,10 +178,7 @@ static void on_reset(void *opaque, int fd)
 	machine_take_panic(machine);
 	if (read(fd, &count, sizeof(count)) != sizeof(count) || loop_is_stopping(machine->loop))
 		return;
-	if (shutdown_is_asked(machine->shutdown))
-		machine_end(machine, "reset", EXIT_GUEST_POWERED_OFF);
-	else
-		machine_reset(machine);
+	machine_reset(machine);
 }
 
 static size_t on_input(void *opaque, const uint8_t *bytes, size_t len)

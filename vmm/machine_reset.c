@@ -18,6 +18,7 @@
 #include "vmm/loop.h"
 #include "vmm/machine_internal.h"
 #include "vmm/options.h"
+#include "vmm/shutdown.h"
 #include "vmm/slots.h"
 
 int machine_load_guest(struct machine *m, char *why, size_t why_size)
@@ -73,6 +74,10 @@ void machine_reset(struct machine *m)
 {
 	const char *cause = m->reset_cause ? m->reset_cause : "guest";
 
+	if (shutdown_is_asked(m->shutdown)) {
+		machine_end(m, "reset", EXIT_GUEST_POWERED_OFF);
+		return;
+	}
 	if (m->slots_awaited && m->slots_done != begin_anew) {
 		m->reset_waits = true; /* for a step of S3 to end */
 		return;

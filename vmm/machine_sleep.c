@@ -21,6 +21,7 @@
 #include "vmm/firmware_boot.h"
 #include "vmm/loop.h"
 #include "vmm/machine_internal.h"
+#include "vmm/shutdown.h"
 #include "vmm/slots.h"
 
 static void tell_main_thread(struct machine *machine)
@@ -81,7 +82,7 @@ static void begin_again(struct machine *m)
 		error = vcpus_reset(m->vcpus, &entry);
 	if (error == -ENOENT) {
 		log_guest("the guest left no waking vector in the FACS, resetting");
-		machine_reset(m);
+		machine_ask_reset(m);
 	} else if (error) {
 		log_err("S3: the guest cannot be resumed: %s", strerror(-error));
 		machine_end(m, "resume-failed", EXIT_FAILED);
@@ -107,6 +108,7 @@ static void be_asleep(struct machine *m)
 	m->is_suspended = true;
 	m->suspended_since = clock_us();
 	events_emit(&(struct event){.event = "suspend", .cause = "guest"});
+	shutdown_guest_sleeps(m->shutdown);
 	wake_if_due(m);
 }
 

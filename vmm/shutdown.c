@@ -23,13 +23,13 @@ struct shutdown {
 	unsigned int left_ms; /* to it, when the timer that runs is over */
 };
 
-/* The next press, or the deadline. */
+/* The time for the next press, or the deadline. */
 static void arm(struct shutdown *shutdown)
 {
 	unsigned int ms = shutdown->left_ms;
 	struct itimerspec when;
 
-	if (shutdown->presses_again && ms > SHUTDOWN_PRESS_AGAIN_MS)
+	if (ms > SHUTDOWN_PRESS_AGAIN_MS)
 		ms = SHUTDOWN_PRESS_AGAIN_MS;
 	shutdown->left_ms -= ms;
 	when = (struct itimerspec){
@@ -40,7 +40,6 @@ static void arm(struct shutdown *shutdown)
 static void press(struct shutdown *shutdown)
 {
 	shutdown->presses_again |= shutdown->listener.press_button(shutdown->listener.opaque);
-	arm(shutdown);
 }
 
 static void on_timer(void *opaque, int fd)
@@ -51,7 +50,9 @@ static void on_timer(void *opaque, int fd)
 	if (read(fd, &count, sizeof(count)) != sizeof(count))
 		return;
 	if (shutdown->left_ms) {
-		press(shutdown);
+		if (shutdown->presses_again)
+			press(shutdown);
+		arm(shutdown);
 		return;
 	}
 	log_warn("the guest did not power off within %u s after its power button was pressed, "
@@ -97,6 +98,7 @@ static void ask(struct shutdown *shutdown, int signal, uint64_t now_ns)
 		 strsignal(signal));
 	events_emit(&(struct event){.event = "shutdown", .cause = strsignal(signal)});
 	press(shutdown);
+	arm(shutdown);
 }
 
 /* What is no impatience: a session that is logged out gets SIGTERM and SIGHUP in one breath
@@ -120,6 +122,11 @@ void shutdown_signal(struct shutdown *shutdown, int signal, uint64_t now_ns)
 		ask(shutdown, signal, now_ns);
 	else
 		shutdown->listener.end(shutdown->listener.opaque, strsignal(signal));
+}
+
+void shutdown_guest_sleeps(struct shutdown *shutdown)
+{
+	shutdown->presses_again |= shutdown->asked;
 }
 
 bool shutdown_is_asked(const struct shutdown *shutdown)

@@ -136,6 +136,39 @@ static void test_shutdown_presses_again_after_a_wake(void **state)
 	finish(&f);
 }
 
+/* The press came while it fell asleep: it woke the guest, if anything. */
+static void test_shutdown_presses_again_a_guest_that_sleeps(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	start(&f, SHUTDOWN_PRESS_AGAIN_MS + 1);
+	shutdown_guest_sleeps(f.shutdown); /* before anybody asked: its own affair */
+	assert_int_equal(f.presses, 0);
+	shutdown_signal(f.shutdown, SIGTERM, AT);
+	shutdown_guest_sleeps(f.shutdown);
+	assert_int_equal(f.presses, 1);
+	assert_int_equal(loop_run(f.loop), 0);
+	assert_int_equal(f.presses, 2);
+	assert_int_equal(f.ends, 1);
+	finish(&f);
+}
+
+/* One that does not sleep has heard it: a second press would be another wish. */
+static void test_shutdown_presses_once_where_nobody_sleeps(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	start(&f, SHUTDOWN_PRESS_AGAIN_MS + 1);
+	shutdown_guest_sleeps(f.shutdown);
+	shutdown_signal(f.shutdown, SIGTERM, AT);
+	assert_int_equal(loop_run(f.loop), 0);
+	assert_int_equal(f.presses, 1);
+	assert_int_equal(f.ends, 1);
+	finish(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -143,6 +176,8 @@ int main(void)
 		cmocka_unit_test(test_shutdown_cause_is_the_signal_that_ends),
 		cmocka_unit_test(test_shutdown_deadline_ends),
 		cmocka_unit_test(test_shutdown_presses_again_after_a_wake),
+		cmocka_unit_test(test_shutdown_presses_again_a_guest_that_sleeps),
+		cmocka_unit_test(test_shutdown_presses_once_where_nobody_sleeps),
 	};
 
 	return cmocka_run_group_tests_name("shutdown", tests, NULL, NULL);
