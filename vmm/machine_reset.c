@@ -48,7 +48,7 @@ static void begin_anew(struct machine *m)
 
 	if (machine_load_guest(m, why, sizeof(why))) {
 		log_err("reboot: %s", why);
-		loop_stop(m->loop, EXIT_FAILED);
+		machine_end(m, "reset-failed", EXIT_FAILED);
 		return;
 	}
 	vcpus_resume(m->vcpus);
