@@ -41,11 +41,23 @@ void machine_reset_devices(struct machine *m)
 		firmware_files_reset(m->firmware_files);
 }
 
+/* A guest that was asked to power off has its end in a reset. */
+static bool end_if_asked(struct machine *m)
+{
+	bool asked = shutdown_is_asked(m->shutdown);
+
+	if (asked)
+		machine_end(m, "reset", EXIT_GUEST_POWERED_OFF);
+	return asked;
+}
+
 /* The cards are done, and nobody else was to do anything meanwhile. */
 static void begin_anew(struct machine *m)
 {
 	char why[WHY_SIZE] = "the CPUs refuse their reset state";
 
+	if (end_if_asked(m)) /* meanwhile; this one has nothing to put in order yet */
+		return;
 	if (machine_load_guest(m, why, sizeof(why))) {
 		log_err("reboot: %s", why);
 		machine_end(m, "reset-failed", EXIT_FAILED);
@@ -74,10 +86,8 @@ void machine_reset(struct machine *m)
 {
 	const char *cause = m->reset_cause ? m->reset_cause : "guest";
 
-	if (shutdown_is_asked(m->shutdown)) {
-		machine_end(m, "reset", EXIT_GUEST_POWERED_OFF);
+	if (end_if_asked(m))
 		return;
-	}
 	if (m->slots_awaited && m->slots_done != begin_anew) {
 		m->reset_waits = true; /* for a step of S3 to end */
 		return;
