@@ -8,9 +8,9 @@
 
 #include "devices/acpi_pm.h"
 #include "devices/pvpanic.h"
-#include "devices/watchdog.h"
 #include "devices/virtio_console.h"
 #include "devices/virtio_devices.h"
+#include "devices/watchdog.h"
 #include "vfio/vfio.h"
 #include "vmm/base/bits.h"
 #include "vmm/base/clock.h"
