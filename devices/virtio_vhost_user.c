@@ -63,8 +63,8 @@ static void lose(void *opaque, int error, const char *what)
 
 	if (atomic_exchange(&device->lost, true))
 		return;
-	log_warn("%s %s: the back end %s; the device is of no use until a reset finds another one "
-		 "at %s", dev->ops->type, dev->name, what, device->config.socket);
+	log_guest("%s %s: the back end %s; the device is of no use until a reset finds another one "
+		  "at %s", dev->ops->type, dev->name, what, device->config.socket);
 	events_emit(&(struct event){.event = "link", .device = dev->name, .from = "up",
 				    .to = "down", .error = error, .detail = what});
 	if (device->serving)
@@ -185,6 +185,7 @@ static void stop(struct virtio_dev *dev)
 /* A back end that was started again is found here, when the driver begins anew. */
 static void reset(struct virtio_dev *dev)
 {
+	static struct log_ratelimit limit;
 	struct virtio_vhost_user *device = device_of(dev);
 	char why[WHY_SIZE];
 
@@ -193,7 +194,7 @@ static void reset(struct virtio_dev *dev)
 	if (connect_back_end(device, why, sizeof(why)))
 		log_guest("%s %s: no back end at %s: %s", dev->ops->type, dev->name,
 			  device->config.socket, why);
-	else
+	else if (log_allowed(&limit))
 		log_info("%s %s: there is a back end again", dev->ops->type, dev->name);
 }
 
