@@ -1,8 +1,8 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
+#include "devices/block_image.h"
 #include "devices/pci.h"
 #include "vmm/boot.h"
 #include "vmm/firmware.h"
@@ -34,25 +34,34 @@ static int check_options(const struct options *options, char *why, size_t why_si
 	return -EINVAL;
 }
 
-/* The image is the first disk, before those of --disk. */
+/* The image is the first disk. What is wrong with it is found before variables are made beside it;
+ * as a device it is opened again. */
+static int add_image(struct machine *m, const char *path, char *why, size_t why_size)
+{
+	struct disk_config *disk = &m->disk[0];
+	struct block_image image;
+	int error;
+
+	*disk = (struct disk_config){.queues = 1};
+	if (strlen(path) >= sizeof(disk->path)) {
+		snprintf(why, why_size, "the disk image's path is longer than %zu characters",
+			 sizeof(disk->path) - 1);
+		return -ENAMETOOLONG;
+	}
+	strcpy(disk->path, path);
+	m->disks = 1;
+	error = block_image_open(disk, &image, why, why_size);
+	if (!error)
+		block_image_close(&image);
+	return error;
+}
+
+/* Those of --disk. */
 static int add_disks(struct machine *m, char *why, size_t why_size)
 {
-	const char *image = m->firmware_files ? m->options->kernel : NULL;
-	struct disk_config *first = &m->disk[0];
-
-	if (image) {
-		*first = (struct disk_config){.queues = 1};
-		if (strlen(image) >= sizeof(first->path)) {
-			snprintf(why, why_size, "the disk image's path is longer than %zu "
-				 "characters", sizeof(first->path) - 1);
-			return -ENAMETOOLONG;
-		}
-		strcpy(first->path, image);
-		m->disks = 1;
-	}
 	if (m->disks + m->options->disks > DISK_MAX) {
 		snprintf(why, why_size, "%s and those of --disk are more than the %u disks that "
-			 "there can be", image, DISK_MAX);
+			 "there can be", m->disk[0].path, DISK_MAX);
 		return -EINVAL;
 	}
 	memcpy(&m->disk[m->disks], m->options->disk,
@@ -61,27 +70,16 @@ static int add_disks(struct machine *m, char *why, size_t why_size)
 	return 0;
 }
 
-/* Before variables are made beside it; what else can be wrong is found when the disk is opened. */
-static int check_image(const char *path, char *why, size_t why_size)
-{
-	struct stat status;
-
-	if (!path || !stat(path, &status))
-		return 0;
-	snprintf(why, why_size, "%s cannot be opened: %s", path, strerror(errno));
-	return -ENOENT;
-}
-
 static int open_firmware(struct machine *m, const struct firmware_option *option, char *why,
 			 size_t why_size)
 {
+	const char *image = m->options->kernel;
 	int error = check_options(m->options, why, why_size);
 
+	if (!error && image)
+		error = add_image(m, image, why, why_size);
 	if (!error)
-		error = check_image(m->options->kernel, why, why_size);
-	if (!error)
-		error = firmware_files_open(option, m->options->kernel, &m->firmware_files, why,
-					    why_size);
+		error = firmware_files_open(option, image, &m->firmware_files, why, why_size);
 	return error;
 }
 
