@@ -37,8 +37,8 @@ void shutdown_destroy(struct shutdown *shutdown); /* accepts NULL; before its lo
 #define SHUTDOWN_ONE_REQUEST_NS 1000000000ULL
 void shutdown_signal(struct shutdown *shutdown, int signal, uint64_t now_ns);
 
-/* The guest sleeps. If it was asked, the press came while it fell asleep, when it is a wake and no
- * more, or it sleeps where it was to power off: it is pressed again. */
+/* The guest sleeps. If it was asked, it took no notice while it fell asleep, or sleeps where it was
+ * to power off: it is pressed again. */
 void shutdown_guest_sleeps(struct shutdown *shutdown);
 
 /* The guest was asked: whatever it does to the machine is its end. */

@@ -136,7 +136,7 @@ static void test_shutdown_presses_again_after_a_wake(void **state)
 	finish(&f);
 }
 
-/* The press came while it fell asleep: it woke the guest, if anything. */
+/* The press came while it fell asleep, and was lost on it. */
 static void test_shutdown_presses_again_a_guest_that_sleeps(void **state)
 {
 	struct fixture f;
