@@ -202,14 +202,28 @@ static void serve_suspend(struct vfio_slot *slot)
 	switch_off(slot);
 }
 
-/* The port has lost its registers, and with them what it showed of PMEs, which are sent again, and
- * of the button. */
+/* Functions that were woken, and that the guest has not seen to; also where their PME has been sent
+ * as often as it is (vfio/power.h). */
+static void send_pmes_again(struct vfio_slot *slot)
+{
+	for (unsigned int i = 0; i < HOST_FUNCTIONS; i++) {
+		struct vfio_function *function = slot->card.fn[i].function;
+
+		if (!function || slot->card.power.fn[i].state != POWER_WOKEN)
+			continue;
+		if (vfio_function_pme_enable(function) && vfio_function_pme_status(function))
+			root_port_pme(slot->port, vfio_function_pci(function)->devfn);
+	}
+}
+
+/* The port has lost its registers, and with them what it showed of PMEs and of the button. */
 static void serve_resume(struct vfio_slot *slot)
 {
 	if (slot->main_power_lost)
 		start_anew(slot);
 	slot_reserve(slot);
 	pci_dev_reset(root_port_pci(slot->port));
+	send_pmes_again(slot);
 	if (slot->asked_at)
 		root_port_press_attention(slot->port);
 }
