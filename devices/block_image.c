@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -12,31 +11,11 @@
 
 #include "vmm/base/bits.h"
 #include "vmm/base/log.h"
+#include "vmm/base/refusal.h"
 #include "vmm/base/text.h"
 
 #define ALIGN_UNKNOWN 4096U /* serves every file system and disk, when the kernel does not say */
 #define MAGIC_LEN 8
-
-struct why {
-	const char *path;
-	char *text;
-	size_t size;
-};
-
-static int refuse(struct why why, int error, const char *fmt, ...)
-	__attribute__((format(printf, 3, 4)));
-
-static int refuse(struct why why, int error, const char *fmt, ...)
-{
-	char sentence[256];
-	va_list args;
-
-	va_start(args, fmt);
-	vsnprintf(sentence, sizeof(sentence), fmt, args);
-	va_end(args);
-	snprintf(why.text, why.size, "--disk %s: %s", why.path, sentence);
-	return error;
-}
 
 /* --- the option --- */
 
@@ -91,7 +70,7 @@ static const struct {
 	{"io=", set_io, "auto, uring or threads"},
 };
 
-static int set_key(const char *word, struct disk_config *config, struct why why)
+static int set_key(const char *word, struct disk_config *config, struct refusal why)
 {
 	if (!strcmp(word, "ro")) {
 		config->read_only = true;
@@ -117,7 +96,7 @@ static int set_key(const char *word, struct disk_config *config, struct why why)
 int disk_config_parse(const char *text, struct disk_config *ret_config, char *ret_why,
 		      size_t why_size)
 {
-	struct why why = {text, ret_why, why_size};
+	struct refusal why = {"--disk ", text, ret_why, why_size};
 	struct disk_config config = {.queues = 1};
 	size_t len = strcspn(text, ",");
 
@@ -153,7 +132,7 @@ void disk_config_format(const struct disk_config *config, struct text *ret_text)
 
 /* A FIFO must not make us wait; a disk that is mounted or otherwise in use is not to be written
  * (open(2): O_EXCL without O_CREAT, of a block device). */
-static int open_file(const struct disk_config *config, bool is_device, struct why why)
+static int open_file(const struct disk_config *config, bool is_device, struct refusal why)
 {
 	int flags = O_CLOEXEC | O_NONBLOCK | O_NOCTTY | (config->direct ? O_DIRECT : 0) |
 		    (config->read_only ? O_RDONLY : O_RDWR);
@@ -179,7 +158,7 @@ static int open_file(const struct disk_config *config, bool is_device, struct wh
 	return refuse(why, error, "%s", strerror(-error));
 }
 
-static int check_kind(const struct disk_config *config, bool *ret_is_device, struct why why)
+static int check_kind(const struct disk_config *config, bool *ret_is_device, struct refusal why)
 {
 	struct stat status;
 
@@ -199,7 +178,7 @@ static int check_kind(const struct disk_config *config, bool *ret_is_device, str
 
 /* Locks on all of the file that belong to the open file, not to the process: fcntl(2), Open file
  * description locks. They end with us, however that is. */
-static int lock(const struct block_image *image, struct why why)
+static int lock(const struct block_image *image, struct refusal why)
 {
 	struct flock whole = {.l_type = image->read_only ? F_RDLCK : F_WRLCK,
 			      .l_whence = SEEK_SET};
@@ -209,12 +188,12 @@ static int lock(const struct block_image *image, struct why why)
 	if (errno == EAGAIN || errno == EACCES)
 		return refuse(why, -EBUSY, "in use by another virtual machine, or given twice; a "
 					   "disk has one writer, or readers with \",ro\"");
-	log_warn("--disk %s: cannot be locked against other users: %s, ignoring", why.path,
+	log_warn("--disk %s: cannot be locked against other users: %s, ignoring", why.value,
 		 strerror(errno));
 	return 0;
 }
 
-static int find_size(struct block_image *image, bool is_device, struct why why)
+static int find_size(struct block_image *image, bool is_device, struct refusal why)
 {
 	struct stat status;
 	int protected = 0;
@@ -278,7 +257,7 @@ static void warn_of_format(const struct block_image *image, const char *path)
 int block_image_open(const struct disk_config *config, struct block_image *ret_image,
 		     char *ret_why, size_t why_size)
 {
-	struct why why = {config->path, ret_why, why_size};
+	struct refusal why = {"--disk ", config->path, ret_why, why_size};
 	struct block_image image = {.read_only = config->read_only, .block_size = DISK_SECTOR,
 				    .memory_align = 1};
 	bool is_device = false;

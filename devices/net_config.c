@@ -1,11 +1,11 @@
 #include "devices/net_config.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "vmm/base/bits.h"
+#include "vmm/base/refusal.h"
 #include "vmm/base/text.h"
 
 #define WORD_SIZE 128
@@ -13,26 +13,6 @@
 static const char *const vhost_words[] = {
 	[NET_VHOST_AUTO] = "auto", [NET_VHOST_ON] = "on", [NET_VHOST_OFF] = "off",
 };
-
-struct why {
-	const char *option;
-	char *text;
-	size_t size;
-};
-
-static int refuse(struct why why, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-
-static int refuse(struct why why, const char *fmt, ...)
-{
-	char sentence[256];
-	va_list args;
-
-	va_start(args, fmt);
-	vsnprintf(sentence, sizeof(sentence), fmt, args);
-	va_end(args);
-	snprintf(why.text, why.size, "--net %s: %s", why.option, sentence);
-	return -EINVAL;
-}
 
 /* --- what it is connected to --- */
 
@@ -129,7 +109,7 @@ static const struct key {
 	{"vhost=", set_vhost, "auto, on or off", true},
 };
 
-static int set_key(const char *word, struct net_config *config, struct why why)
+static int set_key(const char *word, struct net_config *config, struct refusal why)
 {
 	for (unsigned int i = 0; i < ARRAY_SIZE(keys); i++) {
 		size_t len = strlen(keys[i].name);
@@ -137,16 +117,17 @@ static int set_key(const char *word, struct net_config *config, struct why why)
 		if (strncmp(word, keys[i].name, len))
 			continue;
 		if (keys[i].tap_only && config->kind != NET_TAP)
-			return refuse(why, "%.*s is for tap alone", (int)len - 1, keys[i].name);
+			return refuse(why, -EINVAL, "%.*s is for tap alone", (int)len - 1,
+				      keys[i].name);
 		if (!keys[i].set(word + len, config))
 			return 0;
-		return refuse(why, "%.*s takes %s, not \"%s\"", (int)len - 1, keys[i].name,
-			      keys[i].takes, word + len);
+		return refuse(why, -EINVAL, "%.*s takes %s, not \"%s\"", (int)len - 1,
+			      keys[i].name, keys[i].takes, word + len);
 	}
-	return refuse(why, "no key \"%s\"; there are mac, queues, vhost", word);
+	return refuse(why, -EINVAL, "no key \"%s\"; there are mac, queues, vhost", word);
 }
 
-static int set_kind(const char *word, struct net_config *config, struct why why)
+static int set_kind(const char *word, struct net_config *config, struct refusal why)
 {
 	if (!strcmp(word, "passt")) {
 		config->kind = NET_PASST;
@@ -155,21 +136,22 @@ static int set_kind(const char *word, struct net_config *config, struct why why)
 	if (!strncmp(word, "passt=", 6)) {
 		if (!set_socket(word + 6, config))
 			return 0;
-		return refuse(why, "the path of a socket has 1 to %u bytes", NET_SOCKET_SIZE - 1U);
+		return refuse(why, -EINVAL, "the path of a socket has 1 to %u bytes",
+			      NET_SOCKET_SIZE - 1U);
 	}
 	if (!strncmp(word, "tap=", 4)) {
 		if (!set_tap(word + 4, config))
 			return 0;
-		return refuse(why, "no name of an interface (1 to %u characters, no blank, slash, "
-			      "colon or %%)", IFNAMSIZ - 1U);
+		return refuse(why, -EINVAL, "no name of an interface (1 to %u characters, no "
+			      "blank, slash, colon or %%)", IFNAMSIZ - 1U);
 	}
-	return refuse(why, "neither tap=NAME nor passt[=SOCKET]");
+	return refuse(why, -EINVAL, "neither tap=NAME nor passt[=SOCKET]");
 }
 
 int net_config_parse(const char *text, struct net_config *ret_config, char *ret_why,
 		     size_t why_size)
 {
-	struct why why = {text, ret_why, why_size};
+	struct refusal why = {"--net ", text, ret_why, why_size};
 	struct net_config config = {.pairs = 1};
 	bool first = true;
 	int error = 0;
@@ -179,7 +161,7 @@ int net_config_parse(const char *text, struct net_config *ret_config, char *ret_
 		char word[WORD_SIZE];
 
 		if (len >= sizeof(word))
-			return refuse(why, "a word of %zu bytes", len);
+			return refuse(why, -EINVAL, "a word of %zu bytes", len);
 		memcpy(word, text, len);
 		word[len] = '\0';
 		error = first ? set_kind(word, &config, why) : set_key(word, &config, why);

@@ -2,7 +2,6 @@
 #include <fcntl.h>
 #include <linux/if_tun.h>
 #include <linux/virtio_net.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -12,6 +11,7 @@
 #include "devices/net_host.h"
 #include "devices/net_link.h"
 #include "vmm/base/log.h"
+#include "vmm/base/refusal.h"
 
 #define TUN_PATH "/dev/net/tun"
 #define FEATURE(bit) (1ULL << (bit))
@@ -23,32 +23,12 @@
 	 FEATURE(VIRTIO_NET_F_GUEST_TSO6) | FEATURE(VIRTIO_NET_F_GUEST_ECN))
 #define MTU_MIN 68 /* VIRTIO 1.2, 5.1.4.1 Device Requirements: Device configuration layout */
 
-struct why {
-	const struct net_config *config;
-	char *text;
-	size_t size;
-};
-
-static int refuse(struct why why, int error, const char *fmt, ...)
-	__attribute__((format(printf, 3, 4)));
-
-static int refuse(struct why why, int error, const char *fmt, ...)
-{
-	char sentence[320];
-	va_list args;
-
-	va_start(args, fmt);
-	vsnprintf(sentence, sizeof(sentence), fmt, args);
-	va_end(args);
-	snprintf(why.text, why.size, "--net tap=%s: %s", why.config->tap, sentence);
-	return error;
-}
-
 /* The kernel's answer to TUNSETIFF, and what there is of that name, say what is wrong. */
-static int refuse_interface(struct why why, int error, bool exists)
+static int refuse_interface(const struct net_config *config, struct refusal why, int error,
+			    bool exists)
 {
-	const char *name = why.config->tap;
-	const char *queues = why.config->pairs > 1 ? " multi_queue" : "";
+	const char *name = config->tap;
+	const char *queues = config->pairs > 1 ? " multi_queue" : "";
 
 	switch (error) {
 	case -EPERM:
@@ -65,12 +45,12 @@ static int refuse_interface(struct why why, int error, bool exists)
 					  "of its own");
 	case -E2BIG:
 		return refuse(why, error, "it has not so many queues left; another program uses "
-					  "it, or give fewer than queues=%u", why.config->pairs);
+					  "it, or give fewer than queues=%u", config->pairs);
 	case -EINVAL:
-		if (why.config->pairs > 1)
+		if (config->pairs > 1)
 			return refuse(why, error, "it is no tap device of several queues; ip "
 				      "tuntap add dev %s mode tap multi_queue makes one, or leave "
-				      "out queues=%u", name, why.config->pairs);
+				      "out queues=%u", name, config->pairs);
 		return refuse(why, error, "it is no tap device; ip tuntap add dev NAME mode tap "
 					  "makes one");
 	default:
@@ -91,7 +71,7 @@ static int set_interface(int fd, const struct net_config *config, bool multi_que
 /* One queue of the interface. A device that was made for several takes a single one as the first of
  * them, and refuses it any other way. */
 static int open_queue(const struct net_config *config, struct net_host *host, unsigned int index,
-		      struct why why)
+		      struct refusal why)
 {
 	int header = NET_HEADER_LEN, error;
 	int fd = open(TUN_PATH, O_RDWR | O_CLOEXEC | O_NONBLOCK);
@@ -108,7 +88,7 @@ static int open_queue(const struct net_config *config, struct net_host *host, un
 		error = set_interface(fd, config, true);
 	}
 	if (error)
-		return refuse_interface(why, error, exists);
+		return refuse_interface(config, why, error, exists);
 	if (!exists)
 		log_info("--net tap=%s: made; it needs an address or a bridge, and is gone when "
 			 "this guest ends", config->tap);
@@ -139,7 +119,7 @@ static void look(const struct net_config *config, struct net_host *host)
 int net_tap_open(const struct net_config *config, struct net_host *host, char *ret_why,
 		 size_t why_size)
 {
-	struct why why = {config, ret_why, why_size};
+	struct refusal why = {"--net tap=", config->tap, ret_why, why_size};
 	int error = 0;
 
 	refuse(why, -EIO, "out of memory or file descriptors");

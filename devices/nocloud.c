@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -19,6 +18,7 @@
 #include "devices/iso9660.h"
 #include "vmm/base/bits.h"
 #include "vmm/base/log.h"
+#include "vmm/base/refusal.h"
 
 /* cloud-init 22.4, cloudinit/sources/DataSourceNoCloud.py: what it looks for. In strcmp()'s
  * order. */
@@ -36,27 +36,6 @@ struct seed {
 	size_t size[FILES];
 };
 
-struct why {
-	const char *dir;
-	char *text;
-	size_t size;
-};
-
-static int refuse(struct why why, int error, const char *fmt, ...)
-	__attribute__((format(printf, 3, 4)));
-
-static int refuse(struct why why, int error, const char *fmt, ...)
-{
-	char sentence[256];
-	va_list args;
-
-	va_start(args, fmt);
-	vsnprintf(sentence, sizeof(sentence), fmt, args);
-	va_end(args);
-	snprintf(why.text, why.size, "--cloud-init %s: %s", why.dir, sentence);
-	return error;
-}
-
 /* --- reading --- */
 
 /* Below the directory, whatever links there are; a FIFO must not make us wait. musl has no
@@ -70,7 +49,7 @@ static int open_below(int dir, const char *name)
 	return fd < 0 ? -errno : (int)fd;
 }
 
-static int refuse_open(int dir, const char *name, int error, struct why why)
+static int refuse_open(int dir, const char *name, int error, struct refusal why)
 {
 	struct stat status;
 
@@ -103,7 +82,8 @@ static int read_file(int fd, char *bytes, size_t *ret_size)
 	return 0;
 }
 
-static int take_file(int fd, const char *name, char **ret_bytes, size_t *ret_size, struct why why)
+static int take_file(int fd, const char *name, char **ret_bytes, size_t *ret_size,
+		     struct refusal why)
 {
 	struct stat status;
 	int error;
@@ -125,7 +105,7 @@ static int take_file(int fd, const char *name, char **ret_bytes, size_t *ret_siz
 }
 
 /* A file with another name is a mistake, as user-data.yaml is, or is a backup of an editor's. */
-static void warn_of_others(int dir, struct why why)
+static void warn_of_others(int dir, struct refusal why)
 {
 	int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *entries = fd < 0 ? NULL : fdopendir(fd);
@@ -144,11 +124,11 @@ static void warn_of_others(int dir, struct why why)
 	else if (fd >= 0)
 		close(fd);
 	if (others)
-		log_warn("--cloud-init %s: besides " NAMES " it has %u more, ignoring", why.dir,
+		log_warn("--cloud-init %s: besides " NAMES " it has %u more, ignoring", why.value,
 			 others);
 }
 
-static int read_seed(const char *path, struct seed *seed, struct why why)
+static int read_seed(const char *path, struct seed *seed, struct refusal why)
 {
 	int dir = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC), error = 0;
 
@@ -230,7 +210,7 @@ static int make_volume(const struct seed *seed, struct block_image *image)
 
 int nocloud_open(const char *dir, struct block_image *ret_image, char *ret_why, size_t why_size)
 {
-	struct why why = {dir, ret_why, why_size};
+	struct refusal why = {"--cloud-init ", dir, ret_why, why_size};
 	struct block_image image = {.fd = -1, .block_size = DISK_SECTOR, .memory_align = 1,
 				    .read_only = true};
 	struct seed seed = {.bytes = {NULL}};

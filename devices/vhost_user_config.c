@@ -1,13 +1,13 @@
 #include "devices/vhost_user_config.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "vmm/base/bits.h"
 #include "vmm/base/number.h"
+#include "vmm/base/refusal.h"
 #include "vmm/base/text.h"
 
 #define WORD_SIZE 160
@@ -25,26 +25,6 @@ static const struct {
 const char *vhost_user_type_name(enum vhost_user_type type)
 {
 	return types[type].word;
-}
-
-struct why {
-	const char *option;
-	char *text;
-	size_t size;
-};
-
-static int refuse(struct why why, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-
-static int refuse(struct why why, const char *fmt, ...)
-{
-	char sentence[256];
-	va_list args;
-
-	va_start(args, fmt);
-	vsnprintf(sentence, sizeof(sentence), fmt, args);
-	va_end(args);
-	snprintf(why.text, why.size, "--vhost-user %s: %s", why.option, sentence);
-	return -EINVAL;
 }
 
 static bool set_text(char *field, size_t size, const char *value)
@@ -87,7 +67,7 @@ static const struct key {
 	{"queues=", set_queues, "a number from 1 to 16", false},
 };
 
-static int set_key(const char *word, struct vhost_user_config *config, struct why why)
+static int set_key(const char *word, struct vhost_user_config *config, struct refusal why)
 {
 	for (unsigned int i = 0; i < ARRAY_SIZE(keys); i++) {
 		size_t len = strlen(keys[i].name);
@@ -95,16 +75,17 @@ static int set_key(const char *word, struct vhost_user_config *config, struct wh
 		if (strncmp(word, keys[i].name, len))
 			continue;
 		if (keys[i].fs_only && config->type != VHOST_USER_FS)
-			return refuse(why, "%.*s is for fs alone", (int)len - 1, keys[i].name);
+			return refuse(why, -EINVAL, "%.*s is for fs alone", (int)len - 1,
+				      keys[i].name);
 		if (keys[i].set(word + len, config))
 			return 0;
-		return refuse(why, "%.*s takes %s, not \"%s\"", (int)len - 1, keys[i].name,
-			      keys[i].takes, word + len);
+		return refuse(why, -EINVAL, "%.*s takes %s, not \"%s\"", (int)len - 1,
+			      keys[i].name, keys[i].takes, word + len);
 	}
-	return refuse(why, "no key \"%s\"; there are socket, tag, queues", word);
+	return refuse(why, -EINVAL, "no key \"%s\"; there are socket, tag, queues", word);
 }
 
-static int set_type(const char *word, struct vhost_user_config *config, struct why why)
+static int set_type(const char *word, struct vhost_user_config *config, struct refusal why)
 {
 	for (unsigned int i = 0; i < ARRAY_SIZE(types); i++) {
 		if (strcmp(types[i].word, word))
@@ -112,12 +93,12 @@ static int set_type(const char *word, struct vhost_user_config *config, struct w
 		config->type = types[i].type;
 		return 0;
 	}
-	return refuse(why, "no type \"%s\"; there are block, fs", word);
+	return refuse(why, -EINVAL, "no type \"%s\"; there are block, fs", word);
 }
 
 /* Number `index` of the words: the second needs no key. */
 static int set_word(const char *word, unsigned int index, struct vhost_user_config *config,
-		    struct why why)
+		    struct refusal why)
 {
 	size_t key = strlen(keys[0].name);
 
@@ -127,23 +108,24 @@ static int set_word(const char *word, unsigned int index, struct vhost_user_conf
 		return set_key(word, config, why);
 	if (set_socket(word, config))
 		return 0;
-	return refuse(why, "the path of a socket has 1 to %u bytes", VHOST_USER_SOCKET_SIZE - 1U);
+	return refuse(why, -EINVAL, "the path of a socket has 1 to %u bytes",
+		      VHOST_USER_SOCKET_SIZE - 1U);
 }
 
-static int check(const struct vhost_user_config *config, struct why why)
+static int check(const struct vhost_user_config *config, struct refusal why)
 {
 	if (!config->socket[0])
-		return refuse(why, "no socket; as in --vhost-user %s,PATH",
+		return refuse(why, -EINVAL, "no socket; as in --vhost-user %s,PATH",
 			      vhost_user_type_name(config->type));
 	if (config->type == VHOST_USER_FS && !config->tag[0])
-		return refuse(why, "no tag=NAME, by which the guest mounts it");
+		return refuse(why, -EINVAL, "no tag=NAME, by which the guest mounts it");
 	return 0;
 }
 
 int vhost_user_config_parse(const char *text, struct vhost_user_config *ret_config, char *ret_why,
 			    size_t why_size)
 {
-	struct why why = {text, ret_why, why_size};
+	struct refusal why = {"--vhost-user ", text, ret_why, why_size};
 	struct vhost_user_config config = {.queues = 1};
 	int error = 0;
 
@@ -152,7 +134,7 @@ int vhost_user_config_parse(const char *text, struct vhost_user_config *ret_conf
 		char word[WORD_SIZE];
 
 		if (len >= sizeof(word))
-			return refuse(why, "a word of %zu bytes", len);
+			return refuse(why, -EINVAL, "a word of %zu bytes", len);
 		memcpy(word, text, len);
 		word[len] = '\0';
 		error = set_word(word, index, &config, why);
