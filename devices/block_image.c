@@ -153,8 +153,9 @@ static int open_file(const struct disk_config *config, bool is_device, struct re
 	if (error == -EBUSY)
 		return refuse(why, error, "the disk is in use on this host, mounted perhaps");
 	if ((error == -EACCES || error == -EROFS || error == -EPERM) && !config->read_only)
-		return refuse(why, error, "cannot be opened for writing: %s; with \",ro\" the "
-					  "guest may only read it", strerror(-error));
+		return refuse(why, error, "cannot be opened for writing: %s; with \"%s,ro\" the "
+			      "guest may only read it", strerror(-error),
+			      config->is_guest ? "--firmware uefi|bios --disk FILE" : "");
 	return refuse(why, error, "%s", strerror(-error));
 }
 
@@ -165,7 +166,8 @@ static int check_kind(const struct disk_config *config, bool *ret_is_device, str
 	if (stat(config->path, &status)) {
 		int error = -errno;
 
-		return refuse(why, error, "%s%s", strerror(-error), error == -ENOENT ?
+		return refuse(why, error, "%s%s", strerror(-error),
+			      error == -ENOENT && !config->is_guest ?
 			      "; \"truncate -s 10G FILE\" makes an empty disk" : "");
 	}
 	if (S_ISDIR(status.st_mode))
@@ -257,7 +259,8 @@ static void warn_of_format(const struct block_image *image, const char *path)
 int block_image_open(const struct disk_config *config, struct block_image *ret_image,
 		     char *ret_why, size_t why_size)
 {
-	struct refusal why = {"--disk ", config->path, ret_why, why_size};
+	struct refusal why = {config->is_guest ? "disk image " : "--disk ", config->path, ret_why,
+			      why_size};
 	struct block_image image = {.read_only = config->read_only, .block_size = DISK_SECTOR,
 				    .memory_align = 1};
 	bool is_device = false;

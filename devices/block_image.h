@@ -29,6 +29,7 @@ struct disk_config {
 	char path[DISK_PATH_SIZE];
 	bool read_only;
 	bool direct;           /* past the host's page cache */
+	bool is_guest;         /* what firmware boots, given without --disk: sentences say so */
 	unsigned int queues;   /* 1 to DISK_QUEUES_MAX */
 	char serial[DISK_SERIAL_SIZE];
 	enum disk_io io;

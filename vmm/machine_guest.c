@@ -42,7 +42,7 @@ static int add_image(struct machine *m, const char *path, char *why, size_t why_
 	struct block_image image;
 	int error;
 
-	*disk = (struct disk_config){.queues = 1};
+	*disk = (struct disk_config){.queues = 1, .is_guest = true};
 	if (strlen(path) >= sizeof(disk->path)) {
 		snprintf(why, why_size, "the disk image's path is longer than %zu characters",
 			 sizeof(disk->path) - 1);
