@@ -11,6 +11,7 @@
 
 #include "vmm/base/bits.h"
 #include "vmm/base/log.h"
+#include "vmm/base/option_key.h"
 #include "vmm/base/refusal.h"
 #include "vmm/base/text.h"
 
@@ -23,52 +24,53 @@ static const char *const kinds[] = {
 	[DISK_IO_AUTO] = "auto", [DISK_IO_URING] = "uring", [DISK_IO_THREADS] = "threads",
 };
 
-static int set_io(const char *value, struct disk_config *config)
+static bool set_io(const char *value, void *opaque)
 {
+	struct disk_config *config = opaque;
 	for (unsigned int i = 0; i < ARRAY_SIZE(kinds); i++) {
 		if (strcmp(kinds[i], value))
 			continue;
 		config->io = (enum disk_io)i;
-		return 0;
+		return true;
 	}
-	return -EINVAL;
+	return false;
 }
 
-static int set_queues(const char *value, struct disk_config *config)
+static bool set_queues(const char *value, void *opaque)
 {
+	struct disk_config *config = opaque;
 	unsigned int queues = 0;
 
 	for (; *value >= '0' && *value <= '9' && queues <= DISK_QUEUES_MAX; value++)
 		queues = 10 * queues + (unsigned int)(*value - '0');
 	if (*value || !queues || queues > DISK_QUEUES_MAX)
-		return -EINVAL;
+		return false;
 	config->queues = queues;
-	return 0;
+	return true;
 }
 
 /* VIRTIO 1.2, 5.2.6 Device Operation: up to 20 bytes of ASCII. */
-static int set_serial(const char *value, struct disk_config *config)
+static bool set_serial(const char *value, void *opaque)
 {
+	struct disk_config *config = opaque;
 	size_t len = strlen(value);
 
 	if (!len || len >= sizeof(config->serial))
-		return -EINVAL;
+		return false;
 	for (size_t i = 0; i < len; i++)
 		if (value[i] <= ' ' || value[i] > '~')
-			return -EINVAL;
+			return false;
 	memcpy(config->serial, value, len + 1);
-	return 0;
+	return true;
 }
 
-static const struct {
-	const char *key;
-	int (*set)(const char *value, struct disk_config *config);
-	const char *takes;
-} keys[] = {
-	{"queues=", set_queues, "a number from 1 to 16"},
-	{"id=", set_serial, "1 to 20 printable characters"},
-	{"io=", set_io, "auto, uring or threads"},
+static const struct option_key key[] = {
+	{"queues=", "a number from 1 to 16", NULL, set_queues},
+	{"id=", "1 to 20 printable characters", NULL, set_serial},
+	{"io=", "auto, uring or threads", NULL, set_io},
 };
+
+static const struct option_keys keys = {key, ARRAY_SIZE(key), "ro, direct, queues, id, io"};
 
 static int set_key(const char *word, struct disk_config *config, struct refusal why)
 {
@@ -80,17 +82,7 @@ static int set_key(const char *word, struct disk_config *config, struct refusal 
 		config->direct = true;
 		return 0;
 	}
-	for (unsigned int i = 0; i < ARRAY_SIZE(keys); i++) {
-		size_t len = strlen(keys[i].key);
-
-		if (strncmp(word, keys[i].key, len))
-			continue;
-		if (!keys[i].set(word + len, config))
-			return 0;
-		return refuse(why, -EINVAL, "%.*s takes %s, not \"%s\"", (int)len - 1, keys[i].key,
-			      keys[i].takes, word + len);
-	}
-	return refuse(why, -EINVAL, "no key \"%s\"; there are ro, direct, queues, id, io", word);
+	return option_key_set(&keys, word, NULL, config, why);
 }
 
 int disk_config_parse(const char *text, struct disk_config *ret_config, char *ret_why,

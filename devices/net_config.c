@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "vmm/base/bits.h"
+#include "vmm/base/option_key.h"
 #include "vmm/base/refusal.h"
 #include "vmm/base/text.h"
 
@@ -54,77 +55,64 @@ static int hex_digit(char c)
 }
 
 /* Of one interface: no group's (bit 0 of the first byte), and not all zeroes. */
-static int set_mac(const char *value, struct net_config *config)
+static bool set_mac(const char *value, void *opaque)
 {
+	struct net_config *config = opaque;
 	uint8_t mac[NET_MAC_LEN], any = 0;
 
 	if (strlen(value) != 3 * NET_MAC_LEN - 1)
-		return -EINVAL;
+		return false;
 	for (unsigned int i = 0; i < NET_MAC_LEN; i++, value += 3) {
 		int high = hex_digit(value[0]), low = hex_digit(value[1]);
 
 		if (high < 0 || low < 0 || value[2] != (i + 1 < NET_MAC_LEN ? ':' : '\0'))
-			return -EINVAL;
+			return false;
 		mac[i] = (uint8_t)(high << 4 | low);
 		any |= mac[i];
 	}
 	if (mac[0] & 1 || !any)
-		return -EINVAL;
+		return false;
 	memcpy(config->mac, mac, sizeof(mac));
 	config->has_mac = true;
-	return 0;
+	return true;
 }
 
-static int set_queues(const char *value, struct net_config *config)
+static bool set_queues(const char *value, void *opaque)
 {
+	struct net_config *config = opaque;
 	unsigned int pairs = 0;
 
 	for (; *value >= '0' && *value <= '9' && pairs <= NET_PAIRS_MAX; value++)
 		pairs = 10 * pairs + (unsigned int)(*value - '0');
 	if (*value || !pairs || pairs > NET_PAIRS_MAX)
-		return -EINVAL;
+		return false;
 	config->pairs = pairs;
-	return 0;
+	return true;
 }
 
-static int set_vhost(const char *value, struct net_config *config)
+static bool set_vhost(const char *value, void *opaque)
 {
+	struct net_config *config = opaque;
 	for (unsigned int i = 0; i < ARRAY_SIZE(vhost_words); i++) {
 		if (strcmp(vhost_words[i], value))
 			continue;
 		config->vhost = (enum net_vhost)i;
-		return 0;
+		return true;
 	}
-	return -EINVAL;
+	return false;
 }
 
-static const struct key {
-	const char *name;
-	int (*set)(const char *value, struct net_config *config);
-	const char *takes;
-	bool tap_only;
-} keys[] = {
-	{"mac=", set_mac, "an address of one interface, as 02:00:00:00:00:01", false},
-	{"queues=", set_queues, "a number from 1 to 16", true},
-	{"vhost=", set_vhost, "auto, on or off", true},
+static const struct option_key key[] = {
+	{"mac=", "an address of one interface, as 02:00:00:00:00:01", NULL, set_mac},
+	{"queues=", "a number from 1 to 16", "tap", set_queues},
+	{"vhost=", "auto, on or off", "tap", set_vhost},
 };
+
+static const struct option_keys keys = {key, ARRAY_SIZE(key), "mac, queues, vhost"};
 
 static int set_key(const char *word, struct net_config *config, struct refusal why)
 {
-	for (unsigned int i = 0; i < ARRAY_SIZE(keys); i++) {
-		size_t len = strlen(keys[i].name);
-
-		if (strncmp(word, keys[i].name, len))
-			continue;
-		if (keys[i].tap_only && config->kind != NET_TAP)
-			return refuse(why, -EINVAL, "%.*s is for tap alone", (int)len - 1,
-				      keys[i].name);
-		if (!keys[i].set(word + len, config))
-			return 0;
-		return refuse(why, -EINVAL, "%.*s takes %s, not \"%s\"", (int)len - 1,
-			      keys[i].name, keys[i].takes, word + len);
-	}
-	return refuse(why, -EINVAL, "no key \"%s\"; there are mac, queues, vhost", word);
+	return option_key_set(&keys, word, config->kind == NET_TAP ? "tap" : "passt", config, why);
 }
 
 static int set_kind(const char *word, struct net_config *config, struct refusal why)

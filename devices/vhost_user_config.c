@@ -7,6 +7,7 @@
 
 #include "vmm/base/bits.h"
 #include "vmm/base/number.h"
+#include "vmm/base/option_key.h"
 #include "vmm/base/refusal.h"
 #include "vmm/base/text.h"
 
@@ -37,18 +38,23 @@ static bool set_text(char *field, size_t size, const char *value)
 	return true;
 }
 
-static bool set_socket(const char *value, struct vhost_user_config *config)
+static bool set_socket(const char *value, void *opaque)
 {
+	struct vhost_user_config *config = opaque;
+
 	return set_text(config->socket, sizeof(config->socket), value);
 }
 
-static bool set_tag(const char *value, struct vhost_user_config *config)
+static bool set_tag(const char *value, void *opaque)
 {
+	struct vhost_user_config *config = opaque;
+
 	return set_text(config->tag, sizeof(config->tag), value);
 }
 
-static bool set_queues(const char *value, struct vhost_user_config *config)
+static bool set_queues(const char *value, void *opaque)
 {
+	struct vhost_user_config *config = opaque;
 	unsigned int queues = 0;
 	const char *end = number_take(value, 2, &queues);
 
@@ -56,34 +62,13 @@ static bool set_queues(const char *value, struct vhost_user_config *config)
 	return end && !*end && queues && queues <= VHOST_USER_QUEUES_MAX;
 }
 
-static const struct key {
-	const char *name;
-	bool (*set)(const char *value, struct vhost_user_config *config);
-	const char *takes;
-	bool fs_only;
-} keys[] = {
-	{"socket=", set_socket, "a path of 1 to 107 bytes", false},
-	{"tag=", set_tag, "a name of 1 to 36 bytes", true},
-	{"queues=", set_queues, "a number from 1 to 16", false},
+static const struct option_key key[] = {
+	{"socket=", "a path of 1 to 107 bytes", NULL, set_socket},
+	{"tag=", "a name of 1 to 36 bytes", "fs", set_tag},
+	{"queues=", "a number from 1 to 16", NULL, set_queues},
 };
 
-static int set_key(const char *word, struct vhost_user_config *config, struct refusal why)
-{
-	for (unsigned int i = 0; i < ARRAY_SIZE(keys); i++) {
-		size_t len = strlen(keys[i].name);
-
-		if (strncmp(word, keys[i].name, len))
-			continue;
-		if (keys[i].fs_only && config->type != VHOST_USER_FS)
-			return refuse(why, -EINVAL, "%.*s is for fs alone", (int)len - 1,
-				      keys[i].name);
-		if (keys[i].set(word + len, config))
-			return 0;
-		return refuse(why, -EINVAL, "%.*s takes %s, not \"%s\"", (int)len - 1,
-			      keys[i].name, keys[i].takes, word + len);
-	}
-	return refuse(why, -EINVAL, "no key \"%s\"; there are socket, tag, queues", word);
-}
+static const struct option_keys keys = {key, ARRAY_SIZE(key), "socket, tag, queues"};
 
 static int set_type(const char *word, struct vhost_user_config *config, struct refusal why)
 {
@@ -100,12 +85,10 @@ static int set_type(const char *word, struct vhost_user_config *config, struct r
 static int set_word(const char *word, unsigned int index, struct vhost_user_config *config,
 		    struct refusal why)
 {
-	size_t key = strlen(keys[0].name);
-
 	if (!index)
 		return set_type(word, config, why);
-	if (index > 1 || !strncmp(word, keys[0].name, key))
-		return set_key(word, config, why);
+	if (index > 1 || !strncmp(word, key[0].name, strlen(key[0].name)))
+		return option_key_set(&keys, word, vhost_user_type_name(config->type), config, why);
 	if (set_socket(word, config))
 		return 0;
 	return refuse(why, -EINVAL, "the path of a socket has 1 to %u bytes",

@@ -1,0 +1,24 @@
+#include "vmm/base/option_key.h"
+
+#include <errno.h>
+#include <string.h>
+
+int option_key_set(const struct option_keys *keys, const char *word, const char *kind,
+		   void *config, struct refusal why)
+{
+	for (size_t i = 0; i < keys->count; i++) {
+		const struct option_key *key = &keys->key[i];
+		size_t len = strlen(key->name);
+
+		if (strncmp(word, key->name, len))
+			continue;
+		if (key->only && strcmp(key->only, kind))
+			return refuse(why, -EINVAL, "%.*s is for %s alone", (int)len - 1, key->name,
+				      key->only);
+		if (key->set(word + len, config))
+			return 0;
+		return refuse(why, -EINVAL, "%.*s takes %s, not \"%s\"", (int)len - 1, key->name,
+			      key->takes, word + len);
+	}
+	return refuse(why, -EINVAL, "no key \"%s\"; there are %s", word, keys->known);
+}

@@ -1,0 +1,29 @@
+/*
+ * The KEY=VALUE words of an option, as "queues=4" of --net.
+ */
+#ifndef VMM_BASE_OPTION_KEY_H
+#define VMM_BASE_OPTION_KEY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "vmm/base/refusal.h"
+
+struct option_key {
+	const char *name;  /* with its "=" */
+	const char *takes; /* for the sentence: "a number from 1 to 16" */
+	const char *only;  /* the kind that alone has it; NULL: every one has */
+	bool (*set)(const char *value, void *config);
+};
+
+struct option_keys {
+	const struct option_key *key;
+	size_t count;
+	const char *known; /* for the sentence: "mac, queues, vhost" */
+};
+
+/* Gives `word` to its key's setter; `config` is of kind `kind`. 0, or -EINVAL with a sentence. */
+int option_key_set(const struct option_keys *keys, const char *word, const char *kind,
+		   void *config, struct refusal why);
+
+#endif
