@@ -61,8 +61,8 @@ $(BARE_DISKS): $(BUILD)/%.img: %.S $(BARE_DIR)/bare.mk
 	@rm -f $@.o $@.linked
 
 $(BUILD)/$(BARE_DIR)/with-model: $(BARE_DIR)/host/with_model.c $(wildcard $(BARE_DIR)/host/api.[ch])
-$(BUILD)/$(BARE_DIR)/power-cut: $(BARE_DIR)/host/power_cut.c
-$(BUILD)/$(BARE_DIR)/flash-cut: $(BARE_DIR)/host/flash_cut.c
+$(BUILD)/$(BARE_DIR)/power-cut: $(BARE_DIR)/host/power_cut.c $(wildcard $(BARE_DIR)/host/cut.[ch])
+$(BUILD)/$(BARE_DIR)/flash-cut: $(BARE_DIR)/host/flash_cut.c $(wildcard $(BARE_DIR)/host/cut.[ch])
 $(BARE_HOST): $(wildcard $(BARE_DIR)/host/child.[ch])
 	@mkdir -p $(@D)
 	$(say) "TEST $@"

@@ -9,15 +9,13 @@
  */
 #include <fcntl.h>
 #include <inttypes.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include "guest-tests/bare/host/child.h"
+#include "guest-tests/bare/host/cut.h"
 
 #define SIZE 0x4000U
 #define BLOCK 4096U
@@ -25,44 +23,8 @@
 #define RECORDS (SIZE / RECORD)
 #define RECORDS_IN_BLOCK (BLOCK / RECORD)
 #define ACKS_MAX 400U
-#define DELAY_US_MAX 4000U
 
 static uint8_t vars[SIZE];
-static uint64_t state; /* of the random numbers: the seed at first */
-
-static uint32_t random_below(uint32_t limit)
-{
-	state = state * 6364136223846793005ULL + 1442695040888963407ULL;
-	return (uint32_t)(state >> 33) % limit;
-}
-
-static pid_t start(const char *vmm, const char *rom, const char *path, FILE **ret_output)
-{
-	char firmware[512];
-	char *argv[] = {strdup(vmm), strdup("--debug-exit"), strdup("--memory"), strdup("32M"),
-			strdup("--firmware"), firmware, NULL};
-	int out[2];
-	pid_t pid;
-
-	snprintf(firmware, sizeof(firmware), "%s,vars=%s", rom, path);
-	if (pipe2(out, O_CLOEXEC))
-		return -1;
-	pid = child_start(argv, -1, out[1], -1);
-	close(out[1]);
-	*ret_output = fdopen(out[0], "r");
-	return pid;
-}
-
-/* Reads on until `acks` more lines say so, or the end; the last number that was acknowledged. */
-static uint64_t follow(FILE *output, unsigned int acks, uint64_t acked)
-{
-	char line[256];
-
-	while (acks && fgets(line, sizeof(line), output))
-		if (strchr(line, '\n') && sscanf(line, "acked 0x%" SCNx64, &acked) == 1)
-			acks--;
-	return acked;
-}
 
 /* What is at the place of record `number`: it (`len` bytes of it, the rest as after an erase). */
 static bool holds(uint64_t number, unsigned int len)
@@ -144,29 +106,19 @@ static bool make_file(const char *path)
 /* One cut; adds what was acknowledged to `*sum`. */
 static bool cut(const char *vmm, const char *rom, const char *path, uint64_t *sum)
 {
-	FILE *output = NULL;
+	char firmware[512];
+	char *argv[] = {strdup(vmm), strdup("--debug-exit"), strdup("--memory"), strdup("32M"),
+			strdup("--firmware"), firmware, NULL};
 	uint64_t acked;
-	int status;
-	pid_t pid;
 
 	if (!make_file(path)) {
 		printf("FAIL cut/flash: %s cannot be made\n", path);
 		return false;
 	}
-	pid = start(vmm, rom, path, &output);
-	if (pid < 0 || !output)
+	snprintf(firmware, sizeof(firmware), "%s,vars=%s", rom, path);
+	if (!cut_run(argv, "flash", ACKS_MAX, &acked))
 		return false;
-	acked = follow(output, 1 + random_below(ACKS_MAX), 0);
-	usleep(random_below(DELAY_US_MAX)); /* to come at any moment, which is what is tried */
-	kill(pid, SIGKILL);
-	waitpid(pid, &status, 0);
-	acked = follow(output, UINT32_MAX, acked);
-	fclose(output);
 	*sum += acked;
-	if (!WIFSIGNALED(status) || !acked) {
-		printf("FAIL cut/flash: the VMM ended by itself, or nothing was written\n");
-		return false;
-	}
 	return read_file(path) && check_file(acked);
 }
 
@@ -182,7 +134,7 @@ int main(int argc, char *argv[])
 		return 2;
 	}
 	fd = mkstemp(path);
-	state = argc > 4 ? strtoul(argv[4], NULL, 0) : 1;
+	cut_seed(argc > 4 ? strtoul(argv[4], NULL, 0) : 1);
 	while (fd >= 0 && done < cuts && cut(argv[1], argv[2], path, &sum))
 		done++;
 	if (done == cuts)
