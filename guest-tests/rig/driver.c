@@ -121,6 +121,7 @@ int main(void)
 	else
 		result = -1;
 	if (result < 0) {
+		say_vm_threads(&rig);
 		say_kernel_log();
 		printf("RIG-RESULT FAIL: %s\n", fail_reason());
 	}

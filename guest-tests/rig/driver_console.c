@@ -49,6 +49,15 @@ static int is_said(struct rig *rig, void *arg)
 	return 1;
 }
 
+static const char *last_line(void)
+{
+	const char *line = said + said_len;
+
+	while (line > said && line[-1] != '\n')
+		line--;
+	return line;
+}
+
 /* console TEXT [TIME] */
 int do_console(struct rig *rig, const struct words *words, const char *rest)
 {
@@ -63,7 +72,9 @@ int do_console(struct rig *rig, const struct words *words, const char *rest)
 		len--;
 	snprintf(wanted.text, sizeof(wanted.text), "%.*s", (int)len, rest);
 	result = rig_wait(rig, is_said, &wanted, ms);
-	if (result == WAIT_TIMEOUT)
+	if (result == WAIT_TIMEOUT) {
+		say("guest: as far as its last line came: %.*s", LINE_MAX_BYTES / 2, last_line());
 		return fail("the guest has not said \"%s\" within %u s", wanted.text, ms / 1000);
+	}
 	return result;
 }

@@ -1,10 +1,13 @@
-/* What minivmm holds, from /proc: what grows with the number of sleeps would end a long run. */
+/* What minivmm holds and does, from /proc: what grows with the number of sleeps would end a long
+ * run; whether a guest was waiting, busy, or stuck in the host, tells why a scenario failed. */
 #include "guest-tests/rig/driver.h"
 
+#include <ctype.h>
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 struct usage {
 	unsigned long fds, threads;
@@ -72,4 +75,55 @@ int do_vm_steady(struct rig *rig, const struct words *words, const char *rest)
 		return fail("it was %lu fds, %lu threads, %lu KiB", base.fds, base.threads,
 			    base.anon_kib);
 	return 0;
+}
+
+/* The first line of a file below /proc/PID/task/TID. */
+static void task_line(pid_t pid, const char *tid, const char *name, char *line, int size)
+{
+	char path[NAME_MAX_BYTES * 2];
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%.16s/%s", (int)pid, tid, name);
+	file = fopen(path, "re");
+	if (!file || !fgets(line, size, file))
+		line[0] = '\0';
+	line[strcspn(line, "\n")] = '\0';
+	if (file)
+		fclose(file);
+}
+
+/* proc(5): state, utime and stime are the 1st, 12th and 13th word behind the name in brackets. */
+static void say_task(pid_t pid, const char *tid)
+{
+	char name[NAME_MAX_BYTES], wchan[NAME_MAX_BYTES], stat[LINE_MAX_BYTES];
+	unsigned long user = 0, sys = 0;
+	char state = '?', *behind;
+
+	task_line(pid, tid, "comm", name, sizeof(name));
+	task_line(pid, tid, "wchan", wchan, sizeof(wchan));
+	task_line(pid, tid, "stat", stat, sizeof(stat));
+	behind = strrchr(stat, ')');
+	if (behind)
+		sscanf(behind, ") %c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %lu %lu", &state,
+		       &user, &sys);
+	say("vm: thread %s is %c in %s, ran %lu + %lu ticks", name, state, wchan, user, sys);
+}
+
+/* Twice: of a thread that runs, one look does not say whether it gets anywhere. */
+void say_vm_threads(const struct rig *rig)
+{
+	struct dirent *entry;
+	char path[64];
+	DIR *dir;
+
+	for (int look = 0; rig->vm.pid && look < 2; look++) {
+		sleep(look ? 1 : 0);
+		snprintf(path, sizeof(path), "/proc/%d/task", (int)rig->vm.pid);
+		dir = opendir(path);
+		while (dir && (entry = readdir(dir)))
+			if (isdigit((unsigned char)entry->d_name[0]))
+				say_task(rig->vm.pid, entry->d_name);
+		if (dir)
+			closedir(dir);
+	}
 }
