@@ -206,6 +206,7 @@ int do_host_disk(struct rig *rig, const struct words *words, const char *rest);
 int do_host_rom(struct rig *rig, const struct words *words, const char *rest);
 int do_host_tap(struct rig *rig, const struct words *words, const char *rest);
 int do_host_echo(struct rig *rig, const struct words *words, const char *rest);
+int do_host_namespace(struct rig *rig, const struct words *words, const char *rest);
 int do_host_wait(struct rig *rig, const struct words *words, const char *rest);
 int do_host_stays(struct rig *rig, const struct words *words, const char *rest);
 int do_event_expect(struct rig *rig, const struct words *words, const char *rest);

@@ -1,4 +1,5 @@
-/* Steps about the host's own networks: tap devices, and a server that gives back what it gets. */
+/* Steps about the host's own networks: namespaces, tap devices, and a server that gives back what
+ * it gets. */
 #include "guest-tests/rig/driver.h"
 
 #include <arpa/inet.h>
@@ -6,6 +7,7 @@
 #include <linux/if.h>
 #include <linux/if_tun.h>
 #include <netinet/in.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -48,6 +50,15 @@ static int set_up(int fd, const char *name, uint32_t address)
 		return -1;
 	strncpy(ifr.ifr_name, name, sizeof(ifr.ifr_name) - 1);
 	return ioctl(fd, SIOCSIFFLAGS, &ifr);
+}
+
+/* host namespace: the driver has it, and whatever it starts. */
+int do_host_namespace(struct rig *rig, const struct words *words, const char *rest)
+{
+	(void)rig;
+	(void)words;
+	(void)rest;
+	return unshare(CLONE_NEWNET) < 0 ? fail("no network namespace: %m") : 0;
 }
 
 /* host tap NAME ADDRESS [several] */

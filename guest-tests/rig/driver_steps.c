@@ -232,6 +232,7 @@ static const struct step_type step_types[] = {
 	{"host", "rom", 4, do_host_rom},
 	{"host", "tap", 4, do_host_tap},
 	{"host", "echo", 3, do_host_echo},
+	{"host", "namespace", 2, do_host_namespace},
 	{"host", "serve", 4, do_host_serve},
 	{"host", "kill", 2, do_host_kill},
 	{"host", "vsock-echo", 3, do_host_vsock_echo},
