@@ -187,7 +187,7 @@ int block_io_create_threads(int file, unsigned int depth, struct block_io **ret_
 	if (pool->io.event_fd < 0)
 		error = -errno;
 	while (!error && pool->workers < workers) {
-		error = thread_create(&pool->worker[pool->workers], work, pool);
+		error = thread_create(&pool->worker[pool->workers], "disk worker", work, pool);
 		pool->workers += !error;
 	}
 	/* One is enough. */

@@ -172,7 +172,7 @@ static void *serve(void *opaque)
 
 int block_queue_start(struct block_queue *queue)
 {
-	return thread_create(&queue->thread, serve, queue);
+	return thread_create(&queue->thread, queue->dev->name, serve, queue);
 }
 
 void block_queue_stop(struct block_queue *queue)

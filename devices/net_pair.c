@@ -282,7 +282,7 @@ static void *run(void *opaque)
 
 int net_pair_start(struct net_pair *pair)
 {
-	return thread_create(&pair->thread, run, pair);
+	return thread_create(&pair->thread, pair->dev->name, run, pair);
 }
 
 void net_pair_stop(struct net_pair *pair)

@@ -94,8 +94,8 @@ static int start(struct virtio_dev *dev)
 	for (unsigned int i = 0; i < CONSOLE_QUEUES && !error; i++) {
 		if (!dev->queue[i].enabled)
 			continue;
-		error = thread_create_taking(&console->server[i].thread, runs[i], console,
-					     KICK_SIGNAL);
+		error = thread_create_taking(&console->server[i].thread, dev->name, runs[i],
+					     console, KICK_SIGNAL);
 		console->server[i].started = !error;
 	}
 	if (error)

@@ -126,7 +126,7 @@ static int start(struct virtio_dev *dev)
 {
 	if (!dev->queue[0].enabled)
 		return 0;
-	return thread_create(&entropy_of(dev)->thread, run, entropy_of(dev));
+	return thread_create(&entropy_of(dev)->thread, dev->name, run, entropy_of(dev));
 }
 
 static void stop(struct virtio_dev *dev)

@@ -64,7 +64,7 @@ struct watch *watch_create(void)
 	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
 	pthread_cond_init(&watch->changed, &attributes);
 	pthread_condattr_destroy(&attributes);
-	if (!thread_create(&watch->thread, watch_thread, watch))
+	if (!thread_create(&watch->thread, "watch", watch_thread, watch))
 		return watch;
 	free(watch);
 	return NULL;

@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <poll.h>
+#include <stdio.h>
 
 #include "devices/pci.h"
 #include "devices/root_port.h"
@@ -375,7 +376,11 @@ static void *power_thread(void *opaque)
 
 int vfio_slot_start(struct vfio_slot *slot)
 {
-	int error = thread_create(&slot->thread, power_thread, slot);
+	char name[sizeof("slot ") + 10];
+	int error;
+
+	snprintf(name, sizeof(name), "slot %u", slot->index);
+	error = thread_create(&slot->thread, name, power_thread, slot);
 
 	slot->running = !error;
 	return error;

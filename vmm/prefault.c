@@ -119,7 +119,7 @@ int prefault(void *hva, uint64_t size, uint64_t page)
 	unsigned int wanted = count_helpers(&job), helpers = 0;
 	pthread_t helper[HELPERS_MAX];
 
-	while (helpers < wanted && !thread_create(&helper[helpers], help, &job))
+	while (helpers < wanted && !thread_create(&helper[helpers], "prefault", help, &job))
 		helpers++;
 	lead(&job);
 	while (helpers > 0)

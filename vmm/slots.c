@@ -300,7 +300,7 @@ int slots_add(struct slots *slots, const struct vfio_slot_config *config, const 
 		return error;
 	entry->config = wanted;
 	entry->arrival = (struct arrival){.done = done, .opaque = opaque};
-	error = thread_create(&entry->arrival.thread, arrive, entry);
+	error = thread_create(&entry->arrival.thread, wanted.id, arrive, entry);
 	if (error)
 		snprintf(ret_why, why_size, "no thread for it: %s", strerror(-error));
 	entry->arriving = !error;

@@ -297,13 +297,12 @@ static void *vcpu_thread(void *opaque)
 	}
 }
 
-/* What top -H and the like show. */
-static void name_thread(const struct vcpu *vcpu)
+static int start_thread(struct vcpu *vcpu)
 {
-	char name[16];
+	char name[sizeof("cpu ") + 10];
 
 	snprintf(name, sizeof(name), "cpu %u", vcpu->id);
-	pthread_setname_np(vcpu->thread, name);
+	return thread_create_taking(&vcpu->thread, name, vcpu_thread, vcpu, KICK_SIGNAL);
 }
 
 static int pin_thread(pthread_t thread, unsigned int host_cpu)
@@ -324,10 +323,8 @@ int vcpus_start(struct vcpus *vcpus, const struct cpu_list *pin)
 	for (unsigned int id = 0; id < vcpus->count && !error; id++) {
 		struct vcpu *vcpu = &vcpus->vcpu[id];
 
-		error = thread_create_taking(&vcpu->thread, vcpu_thread, vcpu, KICK_SIGNAL);
+		error = start_thread(vcpu);
 		vcpu->has_thread = !error;
-		if (!error)
-			name_thread(vcpu);
 		if (!error && pin->count)
 			error = pin_thread(vcpu->thread, pin->cpu[id]);
 	}

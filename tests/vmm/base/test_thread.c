@@ -1,9 +1,11 @@
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -24,9 +26,10 @@ static sigset_t mask_of_thread(int signal)
 
 	sigemptyset(&mask);
 	if (signal)
-		assert_int_equal(thread_create_taking(&thread, read_mask, &mask, signal), 0);
+		assert_int_equal(
+			thread_create_taking(&thread, "taking", read_mask, &mask, signal), 0);
 	else
-		assert_int_equal(thread_create(&thread, read_mask, &mask), 0);
+		assert_int_equal(thread_create(&thread, "mask", read_mask, &mask), 0);
 	assert_int_equal(pthread_join(thread, NULL), 0);
 	return mask;
 }
@@ -73,12 +76,64 @@ static void test_thread_leaves_the_mask_of_its_maker(void **state)
 	assert_false(sigismember(&after, SIGTERM));
 }
 
+struct shown {
+	char name[16];
+	cpu_set_t cpus, own;
+};
+
+static void *read_shown(void *opaque)
+{
+	struct shown *shown = opaque;
+
+	assert_int_equal(sched_getaffinity(0, sizeof(shown->cpus), &shown->cpus), 0);
+	/* Its maker names it when it runs already. */
+	while (pthread_getname_np(pthread_self(), shown->name, sizeof(shown->name)) == 0 &&
+	       strncmp(shown->name, "disk0", 5) != 0)
+		sched_yield();
+	return NULL;
+}
+
+/* As a vCPU: with a name, pinned to one CPU. */
+static void *make_one(void *opaque)
+{
+	struct shown *shown = opaque;
+	pthread_t thread;
+	cpu_set_t one;
+
+	CPU_ZERO(&one);
+	CPU_SET(sched_getcpu(), &one);
+	assert_int_equal(sched_setaffinity(0, sizeof(one), &one), 0);
+	assert_int_equal(pthread_setname_np(pthread_self(), "cpu 0"), 0);
+	assert_int_equal(thread_create(&thread, "disk0 and more than fits", read_shown, shown), 0);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	assert_int_equal(sched_getaffinity(0, sizeof(shown->own), &shown->own), 0);
+	assert_true(CPU_EQUAL(&shown->own, &one));
+	return NULL;
+}
+
+static void test_thread_has_neither_name_nor_cpu_of_its_maker(void **state)
+{
+	struct shown shown = {.name = ""};
+	pthread_t maker;
+	cpu_set_t all;
+
+	(void)state;
+	assert_int_equal(sched_getaffinity(0, sizeof(all), &all), 0);
+	if (CPU_COUNT(&all) < 2)
+		skip(); /* one pinned is one like all */
+	assert_int_equal(pthread_create(&maker, NULL, make_one, &shown), 0);
+	assert_int_equal(pthread_join(maker, NULL), 0);
+	assert_string_equal(shown.name, "disk0 and more ");
+	assert_true(CPU_EQUAL(&shown.cpus, &all));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_thread_blocks_all_but_its_faults),
 		cmocka_unit_test(test_thread_takes_one_more),
 		cmocka_unit_test(test_thread_leaves_the_mask_of_its_maker),
+		cmocka_unit_test(test_thread_has_neither_name_nor_cpu_of_its_maker),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
