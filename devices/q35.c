@@ -6,6 +6,7 @@
 
 #include "devices/pci.h"
 #include "vmm/base/bits.h"
+#include "vmm/base/log.h"
 
 #define VENDOR_INTEL 0x8086
 
@@ -26,6 +27,9 @@
 #define   MCH_PAM_HIGH BITS(5, 4)
 #define   MCH_PAM_BOTH (BITS(5, 4) | BITS(1, 0))
 #define MCH_PAMS 7
+/* Reserved in the MCH; QEMU 7.2 has a register there, hw/pci-host/q35.c: how large can TSEG be? */
+#define MCH_EXT_TSEG_MBYTES 0x50
+#define   MCH_EXT_TSEG_QUERY 0xffffU
 
 /* By these SeaBIOS knows a machine with a fw_cfg device: QEMU 7.2, docs/specs/pci-ids.rst. */
 #define SUBSYSTEM_VENDOR 0x1af4
@@ -59,7 +63,10 @@ static void place_ecam(struct pci_dev *dev)
 static void host_bridge_changed(struct pci_dev *dev, uint16_t off, unsigned int len,
 				uint32_t value)
 {
-	(void)value;
+	/* OVMF 2022.11, OvmfPkg/PlatformPei/MemDetect.c: nobody else asks. It stops soon after. */
+	if (off == MCH_EXT_TSEG_MBYTES && len == 2 && value == MCH_EXT_TSEG_QUERY)
+		log_guest("the firmware asks for SMM, as builds of OVMF with Secure Boot do; this "
+			  "machine has none, so it will stop: --firmware uefi takes one without");
 	if (range_meets((struct range){off, len}, (struct range){MCH_PCIEXBAR, 8}) &&
 	    pci_cfg_read(&dev->cfg, MCH_PCIEXBAR, 4) & MCH_PCIEXBAR_ENABLE)
 		place_ecam(dev);

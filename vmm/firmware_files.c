@@ -14,7 +14,6 @@
 #include "vmm/layout.h"
 #include "vmm/mem.h"
 
-#define OVMF_CODE "/usr/share/OVMF/OVMF_CODE_4M.fd"
 #define SEABIOS "/usr/share/seabios/bios-256k.bin"
 
 int firmware_refuse(const struct opening *opening, int error, const char *path,
@@ -109,6 +108,8 @@ static int open_code(const struct opening *opening, struct firmware_files *files
 		[FIRMWARE_BIOS] = "; it is in Debian's package seabios",
 		[FIRMWARE_FILE] = "",
 	};
+	static const char *const descriptors[2] = {"/etc/qemu/firmware",
+						   "/usr/share/qemu/firmware"};
 	off_t size;
 	int fd = firmware_open(opening, opening->code, O_RDONLY, packages[opening->option->kind],
 			       &size);
@@ -116,7 +117,9 @@ static int open_code(const struct opening *opening, struct firmware_files *files
 
 	if (fd < 0)
 		return fd;
-	error = firmware_read(opening, opening->code, fd, (size_t)size, &files->code);
+	error = firmware_check_smm(opening, fd, descriptors);
+	if (!error)
+		error = firmware_read(opening, opening->code, fd, (size_t)size, &files->code);
 	if (!error)
 		files->code_size = (size_t)size;
 	close(fd);

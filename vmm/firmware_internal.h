@@ -10,6 +10,8 @@
 
 #include "vmm/firmware_files.h"
 
+#define OVMF_CODE "/usr/share/OVMF/OVMF_CODE_4M.fd"
+
 struct flash;
 
 struct firmware_files {
@@ -46,6 +48,12 @@ int firmware_open(const struct opening *opening, const char *path, int access,
 /* All of the file, in pages of its own, the caller's. 0, or a negative errno with a sentence. */
 int firmware_read(const struct opening *opening, const char *path, int fd, size_t size,
 		  uint8_t **ret_bytes);
+
+/* --- firmware_smm.c --- */
+
+/* Refuses code (open as `fd`) of which a descriptor in one of `folders` says that it needs SMM: the
+ * administrator's, then the distribution's. 0, or -EOPNOTSUPP with a sentence. */
+int firmware_check_smm(const struct opening *opening, int fd, const char *const folders[2]);
 
 /* --- firmware_vars.c --- */
 

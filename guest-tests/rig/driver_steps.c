@@ -105,6 +105,28 @@ static int do_vm_refuses(struct rig *rig, const struct words *words, const char 
 	return check_status(rig, words->word[2]);
 }
 
+/* The last line of minivmm has it. */
+static int has_said(struct rig *rig, void *arg)
+{
+	return strstr(rig->answer, arg) ? 1 : vm_dead(&rig->vm);
+}
+
+/* vm says TEXT [TIME]: of minivmm itself, on standard error. The answer is the line. */
+static int do_vm_says(struct rig *rig, const struct words *words, const char *rest)
+{
+	unsigned int ms = timeout_or(words, ANSWER_MS);
+	char text[LINE_MAX_BYTES];
+	int result;
+
+	snprintf(text, sizeof(text), "%s", rest + strlen("says "));
+	if (words->timeout_ms)
+		text[strlen(text) - strlen(words->word[words->count - 1]) - 1] = '\0';
+	result = rig_wait(rig, has_said, text, ms);
+	if (result == WAIT_TIMEOUT)
+		return fail("minivmm has not said \"%s\" within %u s", text, ms / 1000);
+	return result;
+}
+
 static int do_vm_wait_boot(struct rig *rig, const struct words *words, const char *rest)
 {
 	(void)rest;
@@ -197,6 +219,7 @@ static const struct step_type step_types[] = {
 	{"vm", "again", 2, do_vm_again},
 	{"vm", "boot", 3, do_vm_boot},
 	{"vm", "refuses", 3, do_vm_refuses},
+	{"vm", "says", 3, do_vm_says},
 	{"vm", "wait-boot", 3, do_vm_wait_boot},
 	{"vm", "wait-exit", 3, do_vm_wait_exit},
 	{"vm", "kill", 2, do_vm_kill},

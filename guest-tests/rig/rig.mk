@@ -102,6 +102,7 @@ $(OUT)/guest-%-disk.cpio: $(OUT)/uki-% $(OUT)/initrd-%
 	@$(call pack,$@.d)
 
 $(OUT)/firmware.cpio: /usr/share/OVMF/OVMF_CODE_4M.fd /usr/share/OVMF/OVMF_VARS_4M.fd \
+		/usr/share/OVMF/OVMF_CODE_4M.secboot.fd \
 		/usr/share/seabios/bios-256k.bin
 	@rm -rf $@.d && mkdir -p $@.d && cp --parents $^ $@.d
 	@$(call pack,$@.d)

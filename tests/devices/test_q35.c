@@ -7,6 +7,9 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -208,6 +211,30 @@ static void test_q35_pam_keeps_what_is_written(void **state)
 	assert_int_equal(cfg(f, 0, PAM0, 4), 0);
 }
 
+/* As builds of OVMF with SMM do: a register that is not there stays as it was, and a line says what
+ * that means. */
+static void test_q35_has_no_smram(void **state)
+{
+	int saved = dup(STDERR_FILENO), file = memfd_create("stderr", MFD_CLOEXEC);
+	struct fixture *f = *state;
+	char text[512];
+	ssize_t len;
+
+	dup2(file, STDERR_FILENO);
+	pci_host_cfg_write(f->pci.host, 0, 0x50, 2, 0xfffe);
+	pci_host_cfg_write(f->pci.host, 0, 0x50, 1, 0xff);
+	assert_int_equal(pread(file, text, sizeof(text), 0), 0);
+	pci_host_cfg_write(f->pci.host, 0, 0x50, 2, 0xffff);
+	len = pread(file, text, sizeof(text) - 1, 0);
+	dup2(saved, STDERR_FILENO);
+	close(saved);
+	close(file);
+	assert_true(len > 0);
+	text[len] = '\0';
+	assert_non_null(strstr(text, "the firmware asks for SMM"));
+	assert_int_equal(cfg(f, 0, 0x50, 2), 0);
+}
+
 static void test_q35_lpc_says_where_pm_is(void **state)
 {
 	struct fixture *f = *state;
@@ -247,6 +274,7 @@ int main(void)
 		TEST(test_q35_ports_say_what_they_reserve),
 		TEST(test_q35_reset_takes_ecam_away),
 		TEST(test_q35_pam_keeps_what_is_written),
+		TEST(test_q35_has_no_smram),
 		TEST(test_q35_lpc_says_where_pm_is),
 		cmocka_unit_test(test_q35_without_firmware_has_ecam_in_its_place),
 	};

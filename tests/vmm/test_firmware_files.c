@@ -19,6 +19,7 @@
 #include "vmm/base/text.h"
 #include "vmm/bus.h"
 #include "vmm/firmware_files.h"
+#include "vmm/firmware_internal.h"
 
 static char dir[] = "/tmp/minivmm-firmware-XXXXXX";
 
@@ -416,6 +417,83 @@ static void test_firmware_needs_its_place(void **state)
 	fake_mem_destroy(mem);
 }
 
+/* --- firmware that needs SMM --- */
+
+static void describe(const char *path, const char *text)
+{
+	FILE *file = fopen(path, "w");
+
+	assert_non_null(file);
+	assert_true(fputs(text, file) >= 0);
+	assert_int_equal(fclose(file), 0);
+}
+
+#define DESCRIPTOR(file, feature)                                                       \
+	"{\"mapping\": {\"device\": \"flash\", \"executable\": {\"filename\": \"" file  \
+	"\"}}, \"features\": [\"acpi-s3\", \"" feature "\"]}"
+
+static int check_smm(const char *code, char why[512])
+{
+	static const char *const folders[] = {"etc", "usr"};
+	const struct firmware_option option = parse(code);
+	const struct opening opening = {
+		.option = &option, .code = code, .ret_why = why, .why_size = 512};
+	int fd = open(code, O_RDONLY), error;
+
+	assert_true(fd >= 0);
+	why[0] = '\0';
+	error = firmware_check_smm(&opening, fd, folders);
+	close(fd);
+	return error;
+}
+
+static void test_firmware_with_smm(void **state)
+{
+	static const struct {
+		const char *etc, *usr;
+		int error;
+	} cases[] = {
+		{NULL, NULL, 0},
+		{NULL, DESCRIPTOR("MY_CODE.fd", "requires-smm"), -EOPNOTSUPP},
+		{NULL, DESCRIPTOR("./link.fd", "requires-smm"), -EOPNOTSUPP},
+		{DESCRIPTOR("MY_CODE.fd", "requires-smm"), NULL, -EOPNOTSUPP},
+		{NULL, DESCRIPTOR("MY_CODE.fd", "secure-boot"), 0},
+		{NULL, DESCRIPTOR("plain.rom", "requires-smm"), 0},
+		{NULL, DESCRIPTOR("nothing", "requires-smm"), 0},
+		/* The administrator says otherwise, or nothing. */
+		{DESCRIPTOR("MY_CODE.fd", "acpi-s4"), DESCRIPTOR("MY_CODE.fd", "requires-smm"), 0},
+		{"", DESCRIPTOR("MY_CODE.fd", "requires-smm"), 0},
+		/* No descriptors. */
+		{NULL, "", 0},
+		{NULL, "requires-smm", 0},
+		{NULL, "[\"requires-smm\"]", 0},
+		{NULL, "{\"features\": \"requires-smm\"}", 0},
+		{NULL, "{\"features\": [\"requires-smm\"]}", 0},
+		{NULL, "{\"features\": [7, \"requires-smm\"], \"mapping\": []}", 0},
+		{NULL, "{\"features\": [\"requires-smm\"], \"mapping\": {\"executable\": 1}}", 0},
+	};
+	char why[512];
+
+	(void)state;
+	assert_int_equal(check_smm("MY_CODE.fd", why), 0);
+	assert_false(mkdir("etc", 0700) || mkdir("usr", 0700) || mkdir("usr/a.json", 0700) ||
+		     symlink("MY_CODE.fd", "link.fd"));
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		if (cases[i].etc)
+			describe("etc/50.json", cases[i].etc);
+		if (cases[i].usr)
+			describe("usr/50.json", cases[i].usr);
+		assert_int_equal(check_smm("MY_CODE.fd", why), cases[i].error);
+		assert_int_equal(check_smm("link.fd", why), cases[i].error);
+		if (cases[i].error)
+			assert_non_null(strstr(why, "link.fd: needs SMM"));
+		unlink("etc/50.json");
+		unlink("usr/50.json");
+	}
+	describe("usr/50.txt", DESCRIPTOR("MY_CODE.fd", "requires-smm"));
+	assert_int_equal(check_smm("MY_CODE.fd", why), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -432,6 +510,7 @@ int main(void)
 		cmocka_unit_test(test_firmware_ends_at_4g),
 		cmocka_unit_test(test_firmware_variables_persist),
 		cmocka_unit_test(test_firmware_needs_its_place),
+		cmocka_unit_test(test_firmware_with_smm),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
