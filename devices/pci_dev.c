@@ -201,6 +201,7 @@ void pci_dev_cfg_write(struct pci_dev *dev, uint16_t off, unsigned int len, uint
 		pci_host_reset_below(dev);
 	if (below.update)
 		pci_host_update_below(dev);
+	pci_host_update_moved(dev->host);
 }
 
 /* --- presence and reset --- */

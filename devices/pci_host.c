@@ -58,6 +58,7 @@ void pci_host_set_ecam(struct pci_host *host, struct range ecam)
 	pci_host_decode_lock(host);
 	host->ecam = ecam;
 	pci_host_decode_unlock(host);
+	host->ecam_moved = true;
 }
 
 /* --- look-up --- */
@@ -185,6 +186,21 @@ void pci_host_reset_below(struct pci_dev *bridge)
 void pci_host_update_below(struct pci_dev *bridge)
 {
 	for_each_below(bridge, update_mappings);
+}
+
+/* Q35 MCH, 5.1 DRAM Controller Registers (D0:F0), PCIEXBAR: the bridge itself answers there, and
+ * nothing of that goes to who is behind it. */
+void pci_host_update_moved(struct pci_host *host)
+{
+	unsigned int place = 0;
+	struct pci_dev *dev;
+
+	if (!atomic_exchange(&host->ecam_moved, false))
+		return;
+	while ((dev = pci_host_next(host, &place))) {
+		update_mappings(dev);
+		pci_host_put(dev);
+	}
 }
 
 /* --- set-up --- */

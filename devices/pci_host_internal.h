@@ -18,6 +18,7 @@ struct pci_host {
 	struct range mmio32, mmio64; /* what of the CPUs' address space comes here */
 	bool firmware;
 	_Atomic uint32_t address;    /* register 0xcf8 */
+	atomic_bool ecam_moved;      /* over BARs or away from them, which do not know it yet */
 	/* Protects the rest, and of every device bar[].{address,mapped}, forward, given, users. */
 	pthread_mutex_t decode_lock;
 	struct range ecam;           /* inside mmio32; empty: off */

@@ -85,4 +85,8 @@ struct irq_chip *pci_host_irq(const struct pci_host *host);
 void pci_host_reset_below(struct pci_dev *bridge);
 void pci_host_update_below(struct pci_dev *bridge);
 
+/* After a write to config space: where it has moved ECAM, which has an address before all BARs,
+ * they give way, or come back. Lock: none may be held. */
+void pci_host_update_moved(struct pci_host *host);
+
 #endif

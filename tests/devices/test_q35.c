@@ -156,6 +156,33 @@ static void test_q35_bars_are_reached_beside_ecam_only(void **state)
 	pci_dev_finish(&fake.dev);
 }
 
+/* A passed device's BAR is a window that hides what traps: it must go with the write that moves
+ * ECAM over it, and come back with the one that moves it away. */
+static void test_q35_ecam_moves_over_bars(void **state)
+{
+	static const uint32_t address = 0xe8000000;
+	struct fixture *f = *state;
+	struct fake_pci_dev fake;
+
+	fake_pci_dev_init(&fake);
+	pci_dev_set_bar(&fake.dev, 0, 0x1000, 0);
+	assert_int_equal(pci_host_add(f->pci.host, &fake.dev, NULL, 0x30), 0);
+	place(f, 0xb0000001);
+	pci_host_cfg_write(f->pci.host, 0x30, PCI_BASE_ADDRESS_0, 4, address);
+	pci_host_cfg_write(f->pci.host, 0x30, PCI_COMMAND, 2, PCI_COMMAND_MEMORY);
+	assert_true(fake.dev.bar[0].mapped);
+	place(f, 0xe0000001);
+	assert_false(fake.dev.bar[0].mapped);
+	assert_int_equal(fake_pci_dev_count(&fake, FAKE_UNMAPPED), 1);
+	assert_int_equal(fake_pci_read(&f->pci, address, 4), UINT32_MAX);
+	/* By ECAM itself, too. */
+	fake_pci_write(&f->pci, 0xe0000000 + PCIEXBAR, 4, 0xb0000001);
+	assert_true(fake.dev.bar[0].mapped);
+	assert_int_equal(fake_pci_read(&f->pci, address, 4), 0x55667788);
+	pci_host_remove(&fake.dev);
+	pci_dev_finish(&fake.dev);
+}
+
 /* As SeaBIOS and OVMF look for it. */
 static void test_q35_ports_say_what_they_reserve(void **state)
 {
@@ -271,6 +298,7 @@ int main(void)
 		TEST(test_q35_ecam_moves),
 		TEST(test_q35_ecam_is_placed_by_ecam),
 		TEST(test_q35_bars_are_reached_beside_ecam_only),
+		TEST(test_q35_ecam_moves_over_bars),
 		TEST(test_q35_ports_say_what_they_reserve),
 		TEST(test_q35_reset_takes_ecam_away),
 		TEST(test_q35_pam_keeps_what_is_written),
