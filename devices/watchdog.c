@@ -125,11 +125,25 @@ bool watchdog_timer(struct watchdog *watchdog)
 	return fired;
 }
 
+static void stop_locked(struct watchdog *watchdog)
+{
+	run_locked(watchdog, false);
+	watchdog->count = WATCHDOG_COUNT_DEFAULT;
+}
+
+/* As chipsets' own: ICH9, TCO2_STS - TCO2 Status Register, whose SECOND_TO_STS is in a well that
+ * has power while the machine sleeps, and ends when software clears it. */
+void watchdog_sleep(struct watchdog *watchdog)
+{
+	pthread_mutex_lock(&watchdog->lock);
+	stop_locked(watchdog);
+	pthread_mutex_unlock(&watchdog->lock);
+}
+
 void watchdog_reset(struct watchdog *watchdog)
 {
 	pthread_mutex_lock(&watchdog->lock);
-	run_locked(watchdog, false);
-	watchdog->count = WATCHDOG_COUNT_DEFAULT;
+	stop_locked(watchdog);
 	watchdog->was_fired = watchdog->fired;
 	watchdog->fired = false;
 	pthread_mutex_unlock(&watchdog->lock);

@@ -37,6 +37,9 @@ void watchdog_destroy(struct watchdog *watchdog); /* accepts NULL */
 /* It stands. If it had fired since the last reset, the guest can see that from now on. */
 void watchdog_reset(struct watchdog *watchdog);
 
+/* The machine is in S3: it stands as after a reset, and says of the last one what it said. */
+void watchdog_sleep(struct watchdog *watchdog);
+
 /* A timer, to be watched by the loop, which then calls watchdog_timer(). It is armed while the
  * watchdog counts. */
 int watchdog_timer_fd(const struct watchdog *watchdog);

@@ -122,7 +122,7 @@ void machine_await_slots(struct machine *machine, void (*ask)(struct vfio_slot *
 /* Callback for `slots_fd`. */
 void machine_slots_are_done(void *opaque, int fd);
 
-/* Those of a machine that lose their state in S3, too, but for the slots. */
+/* Those of a machine that lose all of their state in S3, too, but for the slots. */
 void machine_reset_devices(struct machine *machine);
 
 /* --- machine_sleep.c --- */

@@ -35,8 +35,6 @@ void machine_reset_devices(struct machine *m)
 	pvpanic_reset(m->pvpanic);
 	serial_reset(m->serial);
 	terminal_drop_input(m->terminal);
-	if (m->watchdog)
-		watchdog_reset(m->watchdog);
 	if (m->firmware_files)
 		firmware_files_reset(m->firmware_files);
 }
@@ -103,6 +101,8 @@ void machine_reset(struct machine *m)
 	q35_reset(m->q35);
 	acpi_pm_reset(m->pm);
 	rtc_reset(m->rtc);
+	if (m->watchdog)
+		watchdog_reset(m->watchdog);
 	m->is_suspended = false;
 	machine_await_slots(m, vfio_slot_reset, begin_anew);
 }

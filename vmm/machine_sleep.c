@@ -11,6 +11,7 @@
 
 #include "devices/acpi_pm.h"
 #include "devices/pci.h"
+#include "devices/watchdog.h"
 #include "vfio/vfio.h"
 #include "vmm/base/clock.h"
 #include "vmm/base/eventfd.h"
@@ -119,6 +120,8 @@ static void fall_asleep(struct machine *m)
 	if (vcpus_reset(m->vcpus, NULL))
 		log_warn("S3: the CPUs refuse their reset state; they are stopped all the same");
 	machine_reset_devices(m);
+	if (m->watchdog)
+		watchdog_sleep(m->watchdog);
 	machine_await_slots(m, vfio_slot_suspend, be_asleep);
 }
 

@@ -167,6 +167,28 @@ static void test_watchdog_status_is_of_the_last_reset(void **state)
 	assert_int_equal(get(f, WATCHDOG_STATUS), 0);
 }
 
+static void test_watchdog_status_outlives_a_sleep(void **state)
+{
+	struct fixture *f = *state;
+
+	fire(f);
+	watchdog_reset(f->watchdog);
+	start(f, 1);
+	watchdog_sleep(f->watchdog);
+	assert_int_equal(get(f, WATCHDOG_CONTROL), 0);
+	assert_int_equal(get(f, WATCHDOG_COUNT), WATCHDOG_COUNT_DEFAULT);
+	assert_int_equal(get(f, WATCHDOG_STATUS), WATCHDOG_STATUS_FIRED);
+	set(f, WATCHDOG_STATUS, WATCHDOG_STATUS_FIRED);
+	watchdog_sleep(f->watchdog);
+	assert_int_equal(get(f, WATCHDOG_STATUS), 0);
+	/* It has fired, and the reset comes after the sleep that was under way. */
+	fire(f);
+	watchdog_sleep(f->watchdog);
+	assert_int_equal(get(f, WATCHDOG_STATUS), 0);
+	watchdog_reset(f->watchdog);
+	assert_int_equal(get(f, WATCHDOG_STATUS), WATCHDOG_STATUS_FIRED);
+}
+
 static void test_watchdog_stops_at_a_reset(void **state)
 {
 	struct fixture *f = *state;
@@ -208,6 +230,7 @@ int main(void)
 		CASE(test_watchdog_fires_once_and_stands),
 		CASE(test_watchdog_takes_back_what_nobody_saw),
 		CASE(test_watchdog_status_is_of_the_last_reset),
+		CASE(test_watchdog_status_outlives_a_sleep),
 		CASE(test_watchdog_stops_at_a_reset),
 		CASE(test_watchdog_has_dwords_only),
 		CASE(test_watchdog_wants_its_ports),

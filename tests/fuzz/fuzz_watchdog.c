@@ -49,6 +49,12 @@ static void model_reset(struct model *model)
 	*model = (struct model){.was_fired = model->fired, .count = WATCHDOG_COUNT_DEFAULT};
 }
 
+static void model_stop(struct model *model)
+{
+	model->running = false;
+	model->count = WATCHDOG_COUNT_DEFAULT;
+}
+
 static void check(const struct model *model)
 {
 	uint64_t left = guest_access(false, PORT_WATCHDOG + WATCHDOG_CURRENT, 4, 0);
@@ -65,7 +71,7 @@ static void check(const struct model *model)
 
 static void step(struct model *model, struct fuzz_input *input)
 {
-	unsigned int verb = (unsigned int)fuzz_take(input, 1) % 8;
+	unsigned int verb = (unsigned int)fuzz_take(input, 1) % 9;
 	unsigned int len = 1U << fuzz_take(input, 1) % 4;
 	uint16_t off = (uint16_t)(fuzz_take(input, 2) % WATCHDOG_SIZE);
 	uint32_t value = (uint32_t)fuzz_take(input, 4);
@@ -85,6 +91,9 @@ static void step(struct model *model, struct fuzz_input *input)
 	} else if (verb == 7) {
 		watchdog_reset(watchdog);
 		model_reset(model);
+	} else if (verb == 8) {
+		watchdog_sleep(watchdog);
+		model_stop(model);
 	}
 }
 
@@ -96,6 +105,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 		0, 2, 8, 0, 1, 0, 0, 0, /* feed */
 		6, 0, 0, 0, 0, 0, 0, 0, /* the main loop */
 		7, 0, 0, 0, 0, 0, 0, 0, /* reset */
+		8, 0, 0, 0, 0, 0, 0, 0, /* S3 */
 		0, 2, 12, 0, 1, 0, 0, 0, /* clear the status */
 		4, 2, 2, 0, 255, 255, 255, 255,
 	};
