@@ -20,6 +20,7 @@ struct shutdown {
 	bool asked;
 	uint64_t asked_ns;
 	bool presses_again;  /* until the deadline */
+	unsigned int sleeps; /* since it was asked */
 	unsigned int left_ms; /* to it, when the timer that runs is over */
 };
 
@@ -126,7 +127,13 @@ void shutdown_signal(struct shutdown *shutdown, int signal, uint64_t now_ns)
 
 void shutdown_guest_sleeps(struct shutdown *shutdown)
 {
-	shutdown->presses_again |= shutdown->asked;
+	if (!shutdown->asked)
+		return;
+	shutdown->presses_again = ++shutdown->sleeps < SHUTDOWN_SLEEPS_MAX;
+	if (shutdown->sleeps == SHUTDOWN_SLEEPS_MAX)
+		log_warn("the guest sleeps when its power button is pressed, and is left asleep: "
+			 "until --shutdown-timeout is over it can be woken and powered off from "
+			 "inside, then what its memory holds is lost");
 }
 
 bool shutdown_is_asked(const struct shutdown *shutdown)

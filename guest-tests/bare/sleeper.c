@@ -1,9 +1,9 @@
 /*
  * Sleeps in S3 whenever it can, for tests/program/check-suspend. Says "sleeping N" before each
  * sleep and "awake N" after it. With off=1 a press of the power button while it is awake, which it
- * awaits then, powers it off; a press that wakes it is no such press. With off=2 it says "waiting"
- * first, and a press sends it to sleep. With novector=1 it sleeps without a way back. The host ends
- * it otherwise.
+ * awaits then, powers it off; a press that wakes it is no such press. With off=2 and off=3 it says
+ * "waiting" first, and a press sends it to sleep, with off=3 each one. With novector=1 it sleeps
+ * without a way back. The host ends it otherwise.
  */
 #include "guest-tests/bare/lib_sleep.h"
 
@@ -22,7 +22,9 @@ static void await_press(void)
 
 void test(void)
 {
-	if (option("off") == 2) {
+	int off = option("off");
+
+	if (off >= 2) {
 		print("waiting\n");
 		await_press();
 	}
@@ -36,11 +38,12 @@ void test(void)
 		if (!sleep_s3(SLEEP_REAL_MODE))
 			return;
 		say("awake ", sleep);
-		if (option("off") <= 0)
+		if (off <= 0)
 			continue;
 		/* As firmware and an operating system do it: what woke it is over now. */
 		pm1_clear(0xffff);
 		await_press();
-		acpi_power_off();
+		if (off < 3)
+			acpi_power_off();
 	}
 }

@@ -154,6 +154,25 @@ static void test_shutdown_presses_again_a_guest_that_sleeps(void **state)
 	finish(&f);
 }
 
+/* Its button means sleep: the press that wakes it is followed by one that has it sleep again, and
+ * that is enough. */
+static void test_shutdown_leaves_a_guest_asleep_that_wants_to(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	start(&f, SHUTDOWN_PRESS_AGAIN_MS + 1);
+	shutdown_signal(f.shutdown, SIGTERM, AT);
+	for (unsigned int i = 0; i < SHUTDOWN_SLEEPS_MAX; i++)
+		shutdown_guest_sleeps(f.shutdown);
+	assert_int_equal(f.presses, 1);
+	assert_int_equal(loop_run(f.loop), 0);
+	assert_int_equal(f.presses, 1);
+	assert_int_equal(f.ends, 1);
+	assert_string_equal(f.cause, "shutdown-timeout");
+	finish(&f);
+}
+
 /* One that does not sleep has heard it: a second press would be another wish. */
 static void test_shutdown_presses_once_where_nobody_sleeps(void **state)
 {
@@ -177,6 +196,7 @@ int main(void)
 		cmocka_unit_test(test_shutdown_deadline_ends),
 		cmocka_unit_test(test_shutdown_presses_again_after_a_wake),
 		cmocka_unit_test(test_shutdown_presses_again_a_guest_that_sleeps),
+		cmocka_unit_test(test_shutdown_leaves_a_guest_asleep_that_wants_to),
 		cmocka_unit_test(test_shutdown_presses_once_where_nobody_sleeps),
 	};
 
