@@ -56,6 +56,9 @@ struct machine {
 	int signal_fd;
 	int reset_fd;            /* eventfd: a reset was asked for */
 	const char *reset_cause; /* of the event; NULL: the guest; main thread's */
+	_Atomic(const char *) fault; /* by which a CPU has asked for it */
+	unsigned int faults;     /* resets by one; main thread's, as: */
+	uint64_t faults_said_us; /* of clock_us() */
 	int slots_fd;            /* eventfd: so many slots have done what they were asked */
 	uint64_t slots_awaited;  /* how many have not, and no CPU runs; main thread's, as these: */
 	void (*slots_done)(struct machine *machine); /* what comes then */

@@ -1,6 +1,7 @@
 #include <errno.h>
 #include <misc/pvpanic.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/signalfd.h>
@@ -22,6 +23,8 @@
 #include "vmm/options.h"
 #include "vmm/shutdown.h"
 #include "vmm/slots.h"
+
+#define FAULTS_SAID_EVERY_US 60000000U
 
 void machine_end(struct machine *machine, const char *cause, int status)
 {
@@ -66,9 +69,17 @@ void machine_on_debug_exit(void *opaque, int status)
 	machine_end(opaque, "debug-exit", status);
 }
 
-static void on_triple_fault(void *opaque)
+static void on_cpu_faulted(void *opaque, const char *cause)
 {
-	machine_ask_reset(opaque);
+	struct machine *machine = opaque;
+
+	machine->fault = cause;
+	if (machine->options->no_reboot) {
+		log_warn("a CPU of the guest has stopped (%s), ending it", cause);
+		machine_end(machine, cause, EXIT_GUEST_POWERED_OFF);
+	} else {
+		machine_ask_reset(machine);
+	}
 }
 
 static void on_cpu_failed(void *opaque, const char *why)
@@ -167,6 +178,23 @@ static void on_watchdog(void *opaque, int fd)
 	machine_ask_reset(machine);
 }
 
+/* A guest that is broken may do so without end, thousands of times in a minute. */
+static void take_fault(struct machine *machine)
+{
+	const char *cause = atomic_exchange(&machine->fault, NULL);
+	uint64_t now_us = clock_us();
+
+	if (!cause)
+		return;
+	if (!machine->reset_cause)
+		machine->reset_cause = cause;
+	if (machine->faults++ && now_us - machine->faults_said_us < FAULTS_SAID_EVERY_US)
+		return;
+	machine->faults_said_us = now_us;
+	log_warn("a CPU of the guest has stopped (%s), resetting, number %u; --no-reboot ends it "
+		 "instead", cause, machine->faults);
+}
+
 static void on_reset(void *opaque, int fd)
 {
 	struct machine *machine = opaque;
@@ -178,6 +206,7 @@ static void on_reset(void *opaque, int fd)
 	machine_take_panic(machine);
 	if (read(fd, &count, sizeof(count)) != sizeof(count) || loop_is_stopping(machine->loop))
 		return;
+	take_fault(machine);
 	machine_reset(machine);
 }
 
@@ -217,7 +246,7 @@ static void on_rtc_timer(void *opaque, int fd)
 
 struct vcpu_listener machine_vcpu_listener(struct machine *machine)
 {
-	return (struct vcpu_listener){.opaque = machine, .triple_fault = on_triple_fault,
+	return (struct vcpu_listener){.opaque = machine, .faulted = on_cpu_faulted,
 				      .failed = on_cpu_failed, .window_fault = on_window_fault};
 }
 

@@ -83,6 +83,7 @@ void machine_await_slots(struct machine *m, void (*ask)(struct vfio_slot *slot, 
 void machine_reset(struct machine *m)
 {
 	const char *cause = m->reset_cause ? m->reset_cause : "guest";
+	const struct event_number faults = {"faults", m->faults};
 
 	if (end_if_asked(m))
 		return;
@@ -93,7 +94,8 @@ void machine_reset(struct machine *m)
 	m->reset_cause = NULL;
 	if (m->slots_awaited)
 		return;
-	events_emit(&(struct event){.event = "reset", .cause = cause});
+	events_emit(&(struct event){.event = "reset", .cause = cause, .number = &faults,
+				    .numbers = m->faults > 0});
 	/* First: an interrupt that a device raises from its reset on must not be forgotten. */
 	irq_chip_reset(m->irq);
 	machine_reset_devices(m);

@@ -191,10 +191,10 @@ static void report_unemulated(struct vcpu *vcpu)
 		  vcpu->id, (unsigned long long)regs.rip, vcpu->run->internal.suberror);
 }
 
-static void triple_fault(struct vcpu *vcpu)
+static void report_fault(struct vcpu *vcpu, const char *cause)
 {
 	vcpus_request_pause(vcpu->all);
-	vcpu->all->listener.triple_fault(vcpu->all->listener.opaque);
+	vcpu->all->listener.faulted(vcpu->all->listener.opaque, cause);
 }
 
 static void handle_exit(struct vcpu *vcpu)
@@ -212,13 +212,13 @@ static void handle_exit(struct vcpu *vcpu)
 	case KVM_EXIT_IRQ_WINDOW_OPEN:
 		break;
 	case KVM_EXIT_SHUTDOWN:
-		triple_fault(vcpu);
+		report_fault(vcpu, "triple-fault");
 		break;
 	case KVM_EXIT_INTERNAL_ERROR:
 		/* The guest executed what KVM cannot emulate, from device memory for example. No
 		 * hardware answer fits better than the one to a fault in the fault handler. */
 		report_unemulated(vcpu);
-		triple_fault(vcpu);
+		report_fault(vcpu, "unemulated");
 		break;
 	case KVM_EXIT_FAIL_ENTRY:
 		report_failure(vcpu, "entry failed, hardware reason",

@@ -19,8 +19,9 @@ struct vcpus;
 /* What a CPU asks of the machine. Called on the CPU's thread; must not block. */
 struct vcpu_listener {
 	void *opaque;
-	/* The guest shut its CPU down (triple fault), or executed what cannot be emulated. */
-	void (*triple_fault)(void *opaque);
+	/* The guest shut its CPU down ("triple-fault"), or executed what cannot be emulated
+	 * ("unemulated"). */
+	void (*faulted)(void *opaque, const char *cause);
 	/* KVM cannot run the CPU at all. `why` is a sentence. */
 	void (*failed)(void *opaque, const char *why);
 	/* An access to a memory window faulted on the host. True: something changed, try again. */
