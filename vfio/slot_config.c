@@ -11,6 +11,7 @@
 #include "vmm/base/bits.h"
 #include "vmm/base/text.h"
 
+#define QUOTED_MAX 100
 #define SOCKET_PREFIX "vfio-user:"
 #define BDF_MAX 16U
 #define DIGITS_MAX 9U /* any such number fits in 32 bits */
@@ -54,10 +55,16 @@ static bool is(struct word text, const char *word)
 	return strlen(word) == text.len && !memcmp(word, text.at, text.len);
 }
 
+/* How much of it a sentence quotes: the reason must fit behind. */
+static int quoted(struct word text)
+{
+	return text.len < QUOTED_MAX ? (int)text.len : QUOTED_MAX;
+}
+
 static int refuse_value(const struct pair *pair, const char *takes)
 {
 	snprintf(pair->ret_why, pair->why_size, "%.*s takes %s, not \"%.*s\"",
-		 (int)pair->key.len, pair->key.at, takes, (int)pair->value.len, pair->value.at);
+		 quoted(pair->key), pair->key.at, takes, quoted(pair->value), pair->value.at);
 	return -EINVAL;
 }
 
@@ -150,7 +157,7 @@ static int set_pair(const struct pair *pair, struct vfio_slot_config *config)
 	if (is(pair->key, "x-entry-error"))
 		return set_entry_error(pair, config);
 	snprintf(pair->ret_why, pair->why_size, "no key \"%.*s\"%s; there are " KEYS,
-		 (int)pair->key.len, pair->key.at,
+		 quoted(pair->key), pair->key.at,
 		 config->socket[0] ? " (a path cannot have a comma)" : "");
 	return -EINVAL;
 }
@@ -179,7 +186,7 @@ static int parse_bdf(struct word text, struct vfio_slot_config *config, char *re
 		return 0;
 	snprintf(ret_why, why_size,
 		 "\"%.*s\" is no PCI address; lspci -D prints them, as 0000:01:00.0 or short "
-		 "01:00.0; or give " SOCKET_PREFIX "PATH", (int)text.len, text.at);
+		 "01:00.0; or give " SOCKET_PREFIX "PATH", quoted(text), text.at);
 	return -EINVAL;
 }
 

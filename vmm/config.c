@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <libfdt.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -18,7 +19,7 @@
 
 #define FDT_VERSION_MIN 17 /* what dtc writes; older ones say less of how long their parts are */
 #define NAME_SHOWN 40      /* bytes of a name, in sentences */
-#define WHY_MAX 1024
+#define WHY_MAX (PATH_MAX + 512) /* a value may be a path */
 
 /* Of a property in the blob; `bytes` is NULL where it is not given. */
 struct value {

@@ -136,6 +136,17 @@ static void fill_long_options(struct option ret_options[OPTIONS_MAX + 1])
 	*ret_options = (struct option){.name = NULL};
 }
 
+static const struct option_spec *find(const char *name)
+{
+	const struct option_spec *spec = option_specs;
+
+	while (strcmp(spec->name, name)) {
+		spec++;
+		assert(spec->name);
+	}
+	return spec;
+}
+
 /* Goes through the command line and sets what is to be looked at first, or the rest. */
 static int parse_options(int argc, char *const argv[], bool first, struct options *options,
 			 struct why why)
@@ -156,7 +167,7 @@ static int parse_options(int argc, char *const argv[], bool first, struct option
 			error = option_set(&option_specs[id - SPEC_FIRST], options, optarg, why);
 	}
 	for (; !first && !error && optind < argc; optind++)
-		error = options_set_kernel(options, argv[optind], why);
+		error = option_set(find("kernel"), options, argv[optind], why);
 	return error;
 }
 
@@ -214,17 +225,6 @@ void options_finish(struct options *options)
 		options->kept = kept->next;
 		free(kept);
 	}
-}
-
-static const struct option_spec *find(const char *name)
-{
-	const struct option_spec *spec = option_specs;
-
-	while (strcmp(spec->name, name)) {
-		spec++;
-		assert(spec->name);
-	}
-	return spec;
 }
 
 const char *options_name(unsigned int index)

@@ -3,6 +3,7 @@
  * --print-config go by.
  */
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -199,11 +200,26 @@ static int take_away(const struct option_spec *spec, const char **text, struct w
 	return 0;
 }
 
+/* The kernel's command line has a limit of its own. Else what is longer than every path would only
+ * push the reason out of the sentence that refuses it. */
+static bool has_length(const struct option_spec *spec, const char *value, struct why why)
+{
+	size_t len = value ? strlen(value) : 0;
+
+	if (len < PATH_MAX || spec->off == AT(append))
+		return true;
+	snprintf(why.text, why.size, "--%s %.20s...: a value of %zu bytes; it can have %d",
+		 spec->name, value, len, PATH_MAX - 1);
+	return false;
+}
+
 int option_set(const struct option_spec *spec, struct options *options, const char *value,
 	       struct why why)
 {
 	void *at = (char *)options + spec->off;
 
+	if (!has_length(spec, value, why))
+		return -ENAMETOOLONG;
 	if ((spec->kind == OPTION_TEXT || spec->kind == OPTION_PATH) && !*value)
 		return take_away(spec, at, why);
 	if (spec->set)

@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,7 +15,7 @@
 
 static int parse(const char *const *args, struct options *options, char *why, size_t why_size)
 {
-	static char kept[ARGS_MAX][64]; /* the options point into it */
+	static char kept[ARGS_MAX][2 * PATH_MAX]; /* the options point into it */
 	static char name[] = "minivmm";
 	char *argv[ARGS_MAX + 2] = {name};
 	int argc = 1;
@@ -377,6 +378,43 @@ static void test_options_refuses_with_a_reason(void **state)
 	}
 }
 
+/* The reason is not lost behind a value, however long that is. */
+static void test_options_says_why_of_what_is_long(void **state)
+{
+	static const struct {
+		const char *option, *says; /* of 4095 bytes; NULL: that is fine */
+	} cases[] = {
+		{"--disk", "1 to 1023 bytes, not 4095"}, {"--firmware", "of 1 to 1023 bytes"},
+		{"--net", "a word of 4095 bytes"}, {"--vhost-user", "a word of 4095 bytes"},
+		{"--gpu", "is no PCI address"}, {"--memory", "not a size"},
+		{"--cpus", "not a number"}, {"--watchdog", "not off"}, {"--api", "not 4095"},
+		{"--kernel", NULL}, {"--initrd", NULL}, {"--quirks", NULL}, {"--cloud-init", NULL},
+	};
+	static char text[2 * PATH_MAX], why[PATH_MAX + 1024];
+	struct options options;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		const char *args[] = {cases[i].option, text, cases[i].says ? "k" : NULL, NULL};
+
+		memset(text, 'a', sizeof(text) - 1);
+		text[PATH_MAX - 1] = '\0';
+		why[0] = '\0';
+		parse(args, &options, why, sizeof(why));
+		if (cases[i].says && !strstr(why, cases[i].says))
+			fail_msg("%s: %.60s...%s", cases[i].option, why, why + strlen(why) - 60);
+		assert_null(strstr(why, "bytes; it can have"));
+		text[PATH_MAX - 1] = 'a';
+		assert_true(parse(args, &options, why, sizeof(why)) < 0);
+		if (!strstr(why, "a value of 8191 bytes; it can have 4095"))
+			fail_msg("%s: %.60s", cases[i].option, why);
+	}
+	assert_true(parse((const char *[]){text, NULL}, &options, why, sizeof(why)) < 0);
+	assert_non_null(strstr(why, "--kernel aaaa"));
+	assert_int_equal(parse((const char *[]){"--append", text, "k", NULL}, &options, why,
+			       sizeof(why)), 0);
+}
+
 static void test_options_help_names_every_option(void **state)
 {
 	static const char *const names[] = {"--gpu", "--kernel", "--initrd", "--append",
@@ -409,6 +447,7 @@ int main(void)
 		cmocka_unit_test(test_options_halt_poll),
 		cmocka_unit_test(test_options_watchdog),
 		cmocka_unit_test(test_options_refuses_with_a_reason),
+		cmocka_unit_test(test_options_says_why_of_what_is_long),
 		cmocka_unit_test(test_options_help_names_every_option),
 	};
 
