@@ -14,6 +14,7 @@
 #include "tools/bind.h"
 #include "vmm/base/json.h"
 #include "vmm/base/json_read.h"
+#include "vmm/base/write_all.h"
 
 #define FILE_MAX 512
 #define VALUES_MAX 16
@@ -43,15 +44,14 @@ static int make_dirs(const char *dir)
 static int write_file(const char *path, const struct text *text)
 {
 	char temporary[PATH_MAX];
-	int fd, error = 0;
+	int fd, error;
 
 	if (snprintf(temporary, sizeof(temporary), "%s.new", path) >= (int)sizeof(temporary))
 		return -ENAMETOOLONG;
 	fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0644);
 	if (fd < 0)
 		return -errno;
-	if (write(fd, text->bytes, text->len) != (ssize_t)text->len)
-		error = errno ? -errno : -EIO;
+	error = write_all(fd, text->bytes, text->len);
 	close(fd);
 	if (!error && rename(temporary, path))
 		error = -errno;

@@ -15,6 +15,7 @@
 
 #include "vmm/base/bits.h"
 #include "vmm/base/log.h"
+#include "vmm/base/write_all.h"
 #include "vmm/firmware_internal.h"
 
 /* OVMF's builds are a whole power of two with their variables, from which the code was cut off. 0:
@@ -133,20 +134,6 @@ static void sync_name(const struct opening *opening)
 		close(fd);
 }
 
-static int write_template(int fd, const uint8_t *bytes, size_t size)
-{
-	size_t done = 0;
-
-	while (done < size) {
-		ssize_t n = write(fd, bytes + done, size - done);
-
-		if (n < 0 && errno != EINTR)
-			return -errno;
-		done += n > 0 ? (size_t)n : 0;
-	}
-	return fdatasync(fd) ? -errno : 0;
-}
-
 static int make_file(const struct opening *opening, const uint8_t *bytes, size_t size)
 {
 	char temporary[FIRMWARE_PATH_SIZE + 8];
@@ -157,7 +144,9 @@ static int make_file(const struct opening *opening, const uint8_t *bytes, size_t
 	if (fd < 0)
 		return firmware_refuse(opening, -errno, opening->vars, "cannot be made: %s; "
 				       "vars=FILE puts it elsewhere", strerror(errno));
-	error = write_template(fd, bytes, size);
+	error = write_all(fd, bytes, size);
+	if (!error && fdatasync(fd))
+		error = -errno;
 	close(fd);
 	if (error)
 		unlink(temporary);

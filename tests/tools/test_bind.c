@@ -4,6 +4,8 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <signal.h>
+#include <sys/resource.h>
 
 #include "tests/tools/bind_bench.h"
 
@@ -281,6 +283,24 @@ static void test_bind_one_at_a_time(void **state)
 	expect_as_before(fake);
 }
 
+/* The kernel takes a part of it first, and says why not the rest when it is asked again. */
+static void test_bind_record_says_why_it_is_cut_off(void **state)
+{
+	const struct bind_record record = {.driver = "nouveau"};
+	const struct rlimit little = {16, RLIM_INFINITY};
+	struct fake_host *fake = *state;
+	struct rlimit before;
+	int error;
+
+	signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &little), 0);
+	errno = ENOENT; /* of something else */
+	error = bind_record_keep(&fake->host, GPU, &record);
+	setrlimit(RLIMIT_FSIZE, &before);
+	assert_int_equal(error, -EFBIG);
+}
+
 static void test_pci_class_names(void **state)
 {
 	(void)state;
@@ -310,6 +330,7 @@ int main(void)
 		BIND_TEST(test_bind_may_not_write),
 		BIND_TEST(test_bind_state_cannot_be_written),
 		BIND_TEST(test_bind_one_at_a_time),
+		BIND_TEST(test_bind_record_says_why_it_is_cut_off),
 		cmocka_unit_test(test_pci_class_names),
 	};
 
