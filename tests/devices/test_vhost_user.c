@@ -3,6 +3,7 @@
 #include <linux/virtio_blk.h>
 #include <linux/virtio_fs.h>
 #include <linux/virtio_ring.h>
+#include <poll.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,11 +11,13 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
 #include "tests/devices/vhost_user_bench.h"
+#include "vmm/base/eventfd.h"
 
 /* --- as it should be --- */
 
@@ -109,7 +112,7 @@ static void test_vhost_user_resets(void **state)
 	create_block(f, 2);
 	for (unsigned int i = 0; i < 5; i++) {
 		bring_up(f, V1);
-		assert_int_equal(used_index(f, 0), 0);
+		assert_int_equal(driver_used(&f->driver, 0), 0);
 		for (unsigned int k = 0; k < 20; k++)
 			do_request(f, k % 2);
 		virtio_dev_reset(f->dev);
@@ -135,7 +138,7 @@ static void test_vhost_user_goes_on_after_bus_master(void **state)
 	virtio_dev_set_bus_master(f->dev, true);
 	assert_true(f->dev->running);
 	do_request(f, 0);
-	assert_int_equal(used_index(f, 0), 21);
+	assert_int_equal(driver_used(&f->driver, 0), 21);
 }
 
 /* A queue that the driver does not want is not the back end's either. */
@@ -147,16 +150,7 @@ static void test_vhost_user_leaves_queues_out(void **state)
 	bring_up(f, V1);
 	virtio_dev_reset(f->dev);
 	assert_int_equal(fake_back_end_count(f->back_end, VHOST_USER_SET_VRING_KICK), 3);
-	virtio_dev_set_status(f->dev, 3);
-	virtio_dev_accept(f->dev, 1, 1);
-	virtio_dev_set_status(f->dev, 11);
-	f->dev->queue[1].desc = RINGS(1);
-	f->dev->queue[1].avail = RINGS(1) + DRIVER_AVAIL;
-	f->dev->queue[1].used = RINGS(1) + DRIVER_USED;
-	f->dev->queue[1].size = SIZE;
-	f->dev->queue[1].enabled = true;
-	driver_ring_init(&f->ring[1], f->mem, RINGS(1), SIZE);
-	virtio_dev_set_status(f->dev, 15);
+	assert_true(driver_bring_up(&f->driver, V1, 1U << 1));
 	assert_true(f->dev->running);
 	do_request(f, 1);
 	assert_int_equal(fake_back_end_count(f->back_end, VHOST_USER_SET_VRING_KICK), 4);
@@ -192,7 +186,7 @@ static void say(struct fixture *f, const struct vhost_user_header *message, size
 
 static void service(struct fixture *f)
 {
-	await(virtio_vhost_user_watch_fd(f->device));
+	assert_true(driver_await(virtio_vhost_user_watch_fd(f->device)));
 	virtio_vhost_user_service(f->device);
 }
 
@@ -360,7 +354,7 @@ static void test_vhost_user_dies(void **state)
 	virtio_vhost_user_service(f->device);
 	assert_false(needs_reset(f));
 	fake_back_end_stop(f->back_end);
-	await(watch);
+	assert_true(driver_await(watch));
 	virtio_vhost_user_service(f->device);
 	assert_true(needs_reset(f));
 	assert_true(eventfd_drain(f->dev->config_fd));
@@ -380,7 +374,7 @@ static void test_vhost_user_dies(void **state)
 	assert_int_equal(read_capacity(f), 4096);
 	/* And its end is seen as that of the first one. */
 	fake_back_end_stop(f->back_end);
-	await(watch);
+	assert_true(driver_await(watch));
 	virtio_vhost_user_service(f->device);
 	assert_true(needs_reset(f));
 }
@@ -392,7 +386,7 @@ static void test_vhost_user_dies_unused(void **state)
 
 	create_block(f, 1);
 	fake_back_end_stop(f->back_end);
-	await(virtio_vhost_user_watch_fd(f->device));
+	assert_true(driver_await(virtio_vhost_user_watch_fd(f->device)));
 	virtio_vhost_user_service(f->device);
 	assert_int_equal(virtio_dev_status(f->dev), 0);
 	bring_up(f, V1);
@@ -409,7 +403,7 @@ static void test_vhost_user_ring_error_of_before(void **state)
 	pthread_mutex_lock(&f->back_end->lock);
 	eventfd_write(f->back_end->queue[0].error_fd, 1);
 	pthread_mutex_unlock(&f->back_end->lock);
-	await(virtio_vhost_user_watch_fd(f->device));
+	assert_true(driver_await(virtio_vhost_user_watch_fd(f->device)));
 	virtio_vhost_user_service(f->device);
 	assert_int_equal(virtio_dev_status(f->dev), 0);
 }
@@ -424,7 +418,7 @@ static void test_vhost_user_ring_error(void **state)
 	pthread_mutex_lock(&f->back_end->lock);
 	eventfd_write(f->back_end->queue[0].error_fd, 1);
 	pthread_mutex_unlock(&f->back_end->lock);
-	await(virtio_vhost_user_watch_fd(f->device));
+	assert_true(driver_await(virtio_vhost_user_watch_fd(f->device)));
 	virtio_vhost_user_service(f->device);
 	assert_true(needs_reset(f));
 	bring_up(f, V1);
@@ -442,12 +436,12 @@ static void test_vhost_user_stops_with_requests(void **state)
 	assert_int_equal(create(f, VHOST_USER_BLOCK, 1), 0);
 	f->patience.ending_us = 1000;
 	bring_up(f, V1);
-	driver_ring_set(&f->ring[0], 0, RINGS(0), 16, 0, 0);
-	driver_ring_offer(&f->ring[0], 0);
+	driver_ring_set(&f->driver.ring[0], 0, RINGS, 16, 0, 0);
+	driver_ring_offer(&f->driver.ring[0], 0);
 	virtio_dev_reset(f->dev);
 	assert_false(f->dev->running);
 	bring_up(f, V1);
-	f->ring[0].used->idx = 77;
+	f->driver.ring[0].used->idx = 77;
 	virtio_dev_set_bus_master(f->dev, false);
 	assert_false(f->dev->running);
 	assert_false(needs_reset(f));
@@ -473,12 +467,12 @@ static void test_vhost_user_waits_for_requests(void **state)
 	f->back_end->asleep = true;
 	create_block(f, 1);
 	bring_up(f, V1);
-	driver_ring_set(&f->ring[0], 0, RINGS(0), 16, 0, 0);
-	driver_ring_offer(&f->ring[0], 0);
+	driver_ring_set(&f->driver.ring[0], 0, RINGS, 16, 0, 0);
+	driver_ring_offer(&f->driver.ring[0], 0);
 	assert_int_equal(pthread_create(&thread, NULL, wake_later, f), 0);
 	virtio_dev_set_bus_master(f->dev, false);
 	pthread_join(thread, NULL);
-	assert_int_equal(used_index(f, 0), 1);
+	assert_int_equal(driver_used(&f->driver, 0), 1);
 	assert_int_equal(f->dev->queue[0].ring.next_avail, 1);
 }
 

@@ -33,18 +33,17 @@
 #define RX 0U
 #define TX 1U
 #define QUEUES 2U
-#define RINGS(index) (0x100000U + (index) * DRIVER_RING_LEN)
+#define RINGS 0x100000U
 #define IN 0x800000U
 #define OUT 0x900000U
 #define SIZE 64U
 #define PIPE 4096U
-#define WAIT_MS 20000 /* a limit for what never comes */
 
 struct fixture {
 	struct mem *mem;
 	struct virtio_console *console;
 	struct virtio_dev *dev;
-	struct driver_ring ring[QUEUES];
+	struct driver driver;
 	int out[2]; /* what the device writes is read from [0] */
 };
 
@@ -53,7 +52,7 @@ static void make(struct fixture *f, const struct console_config *config)
 	f->mem = fake_mem_create(RAM);
 	assert_int_equal(virtio_console_create(config, &f->console), 0);
 	f->dev = virtio_console_dev(f->console);
-	f->dev->mem = f->mem;
+	driver_init(&f->driver, f->dev, f->mem, RINGS, SIZE);
 }
 
 static int setup(void **state)
@@ -97,23 +96,7 @@ static int teardown(void **state)
 
 static void bring_up(struct fixture *f, unsigned int queues)
 {
-	virtio_dev_set_status(f->dev, 0);
-	virtio_dev_set_status(f->dev, 3);
-	virtio_dev_accept(f->dev, 0, 0);
-	virtio_dev_accept(f->dev, 1, 1U << (VIRTIO_F_VERSION_1 - 32));
-	virtio_dev_set_status(f->dev, 11);
-	for (unsigned int i = 0; i < QUEUES; i++) {
-		struct virtio_queue *queue = &f->dev->queue[i];
-
-		driver_ring_init(&f->ring[i], f->mem, RINGS(i), SIZE);
-		queue->size = SIZE;
-		queue->desc = RINGS(i);
-		queue->avail = RINGS(i) + DRIVER_AVAIL;
-		queue->used = RINGS(i) + DRIVER_USED;
-		queue->enabled = queues & 1U << i;
-	}
-	virtio_dev_set_bus_master(f->dev, true);
-	virtio_dev_set_status(f->dev, 15);
+	assert_true(driver_bring_up(&f->driver, FEATURE(VIRTIO_F_VERSION_1), queues));
 	assert_true(f->dev->running);
 }
 
@@ -124,32 +107,15 @@ static bool is_readable(int fd)
 	return poll(&readable, 1, 0) == 1;
 }
 
-static bool await(int fd)
-{
-	struct pollfd readable = {.fd = fd, .events = POLLIN};
-
-	return poll(&readable, 1, WAIT_MS) == 1;
-}
-
 /* So many buffers came back, or more. */
 static void await_used(struct fixture *f, unsigned int queue, uint16_t index)
 {
-	const uint16_t *used = &f->ring[queue].used->idx;
-
-	while ((int16_t)(__atomic_load_n(used, __ATOMIC_ACQUIRE) - index) < 0) {
-		assert_true(await(f->dev->queue[queue].call_fd));
-		eventfd_drain(f->dev->queue[queue].call_fd);
-	}
+	assert_true(driver_await_used(&f->driver, queue, index));
 }
 
 static void offer(struct fixture *f, unsigned int queue, gpa_t at, uint32_t len, uint16_t flags)
 {
-	struct driver_ring *ring = &f->ring[queue];
-	uint16_t head = ring->avail->idx % SIZE;
-
-	driver_ring_set(ring, head, at, len, flags, 0);
-	driver_ring_offer(ring, head);
-	eventfd_write(f->dev->queue[queue].kick_fd, 1);
+	driver_offer(&f->driver, queue, at, len, flags);
 }
 
 /* Output of `len` bytes that count on from `*sent`. */
@@ -171,7 +137,7 @@ static void hear(struct fixture *f, uint32_t from, uint32_t len)
 		size_t wanted = end - from < sizeof(bytes) ? end - from : sizeof(bytes);
 		ssize_t got;
 
-		assert_true(await(f->out[0]));
+		assert_true(driver_await(f->out[0]));
 		got = read(f->out[0], bytes, wanted);
 		assert_true(got > 0);
 		for (ssize_t i = 0; i < got; i++)
@@ -193,7 +159,7 @@ static const char *heard(struct fixture *f, gpa_t at)
 
 static uint32_t used_len(struct fixture *f, unsigned int queue, uint16_t index)
 {
-	return f->ring[queue].used->ring[index % SIZE].len;
+	return f->driver.ring[queue].used->ring[index % SIZE].len;
 }
 
 /* --- configuration --- */
@@ -273,14 +239,14 @@ static void test_virtio_console_input_waits_for_buffers(void **state)
 static void offer_politely(struct fixture *f, unsigned int queue, gpa_t at, uint32_t len,
 			   uint16_t flags)
 {
-	struct driver_ring *ring = &f->ring[queue];
+	struct driver_ring *ring = &f->driver.ring[queue];
 	uint16_t head = ring->avail->idx % SIZE;
 
 	driver_ring_set(ring, head, at, len, flags, 0);
 	driver_ring_offer(ring, head);
 	atomic_thread_fence(memory_order_seq_cst);
 	if (!(__atomic_load_n(&ring->used->flags, __ATOMIC_ACQUIRE) & VRING_USED_F_NO_NOTIFY))
-		eventfd_write(f->dev->queue[queue].kick_fd, 1);
+		driver_kick(&f->driver, queue);
 }
 
 /* More buffers than the device takes in one go, and then more bytes than it has had buffers. */
@@ -319,7 +285,7 @@ static void test_virtio_console_refuses_input_that_has_no_room(void **state)
 	await_used(f, RX, 1);
 	assert_false(eventfd_drain(virtio_console_room_fd(f->console)));
 	offer(f, RX, IN, 1, VRING_DESC_F_WRITE);
-	assert_true(await(virtio_console_room_fd(f->console)));
+	assert_true(driver_await(virtio_console_room_fd(f->console)));
 	assert_true(eventfd_drain(virtio_console_room_fd(f->console)));
 	assert_int_equal(virtio_console_input(f->console, bytes, sizeof(bytes)),
 			 CONSOLE_INPUT_SIZE / 2);
@@ -358,7 +324,7 @@ static void test_virtio_console_output_is_more_than_fits(void **state)
 static void test_virtio_console_output_of_many_pieces(void **state)
 {
 	struct fixture *f = *state;
-	struct driver_ring *ring = &f->ring[TX];
+	struct driver_ring *ring = &f->driver.ring[TX];
 
 	bring_up(f, 3);
 	say(f, 1); /* fills the memory, too */
@@ -369,7 +335,7 @@ static void test_virtio_console_output_of_many_pieces(void **state)
 		driver_ring_set(ring, i, OUT + i - 1U, 1, i < 3 ? VRING_DESC_F_NEXT : 0,
 				(uint16_t)(i + 1));
 	driver_ring_offer(ring, 1);
-	eventfd_write(f->dev->queue[TX].kick_fd, 1);
+	driver_kick(&f->driver, TX);
 	hear(f, 0, 3);
 	await_used(f, TX, 2);
 }
@@ -383,7 +349,7 @@ static void test_virtio_console_stops_in_the_middle_and_goes_on(void **state)
 	say(f, 10000);
 	hear(f, 0, 100); /* now some is written for sure */
 	virtio_dev_set_bus_master(f->dev, false);
-	assert_int_equal(f->ring[TX].used->idx, 0);
+	assert_int_equal(f->driver.ring[TX].used->idx, 0);
 	virtio_dev_set_bus_master(f->dev, true);
 	hear(f, 100, 9900);
 	await_used(f, TX, 1);
@@ -446,7 +412,7 @@ static void test_virtio_console_stops_in_a_write_that_waits(void **state)
 	await_used(f, RX, 1); /* input comes all the same */
 	virtio_dev_reset(f->dev);
 	assert_false(f->dev->running);
-	assert_int_equal(f->ring[TX].used->idx, 0);
+	assert_int_equal(f->driver.ring[TX].used->idx, 0);
 }
 
 static void test_virtio_console_output_that_nobody_can_have_is_lost(void **state)
@@ -502,7 +468,7 @@ static void test_virtio_console_breaks_on_nonsense(void **state)
 		bring_up(f, 3);
 		offer(f, chains[i].queue, chains[i].at, chains[i].len, chains[i].flags);
 		type(f, "x");
-		assert_true(await(f->dev->config_fd));
+		assert_true(driver_await(f->dev->config_fd));
 		assert_true(virtio_dev_status(f->dev) & VIRTIO_CONFIG_S_NEEDS_RESET);
 		virtio_console_drop_input(f->console);
 	}
@@ -518,10 +484,10 @@ static void test_virtio_console_breaks_on_an_index_ahead(void **state)
 
 	for (unsigned int i = 0; i < QUEUES; i++) {
 		bring_up(f, 3);
-		f->ring[i].avail->idx = SIZE + 1;
+		f->driver.ring[i].avail->idx = SIZE + 1;
 		type(f, "x");
-		eventfd_write(f->dev->queue[i].kick_fd, 1);
-		assert_true(await(f->dev->config_fd));
+		driver_kick(&f->driver, i);
+		assert_true(driver_await(f->dev->config_fd));
 		assert_true(virtio_dev_is_broken(f->dev));
 	}
 }

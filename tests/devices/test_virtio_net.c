@@ -2,7 +2,6 @@
 #include <errno.h>
 #include <linux/virtio_config.h>
 #include <linux/virtio_net.h>
-#include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -10,7 +9,6 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -32,17 +30,16 @@
 #define MQ (FEATURE(VIRTIO_NET_F_MQ) | FEATURE(VIRTIO_NET_F_CTRL_VQ))
 #define PAIRS 3U
 #define QUEUES (2 * PAIRS + 1)
-#define RINGS(index) (0x100000U + (index) * DRIVER_RING_LEN)
+#define RINGS 0x100000U
 #define BUFFERS 0x800000U
 #define SIZE 16U
 #define LEN 100U
-#define WAIT_MS 20000 /* a limit for what never comes */
 
 struct fixture {
 	struct mem *mem;
 	struct virtio_net *net;
 	struct virtio_dev *dev;
-	struct driver_ring ring[QUEUES];
+	struct driver driver;
 	int peer[PAIRS];
 };
 
@@ -69,7 +66,7 @@ static void make(void **state, enum net_kind kind, unsigned int pairs)
 	}
 	assert_int_equal(virtio_net_create(&host, mac, "net0", &f->net), 0);
 	f->dev = virtio_net_dev(f->net);
-	f->dev->mem = f->mem;
+	driver_init(&f->driver, f->dev, f->mem, RINGS, SIZE);
 }
 
 static int setup(void **state)
@@ -104,72 +101,36 @@ static int teardown(void **state)
 	return 0;
 }
 
-static bool negotiate(struct fixture *f, uint64_t features)
-{
-	virtio_dev_set_status(f->dev, 0);
-	virtio_dev_set_status(f->dev, 3);
-	virtio_dev_accept(f->dev, 0, (uint32_t)features);
-	virtio_dev_accept(f->dev, 1, (uint32_t)(features >> 32));
-	virtio_dev_set_status(f->dev, 11);
-	return virtio_dev_status(f->dev) & VIRTIO_CONFIG_S_FEATURES_OK;
-}
-
+/* With the first `queues` of its queues. */
 static void bring_up(struct fixture *f, uint64_t features, unsigned int queues)
 {
-	assert_true(negotiate(f, V1 | features));
-	for (unsigned int i = 0; i < queues; i++) {
-		struct virtio_queue *queue = &f->dev->queue[i];
-
-		driver_ring_init(&f->ring[i], f->mem, RINGS(i), SIZE);
-		queue->size = SIZE;
-		queue->desc = RINGS(i);
-		queue->avail = RINGS(i) + DRIVER_AVAIL;
-		queue->used = RINGS(i) + DRIVER_USED;
-		queue->enabled = true;
-	}
-	virtio_dev_set_bus_master(f->dev, true);
-	virtio_dev_set_status(f->dev, 15);
+	assert_true(driver_bring_up(&f->driver, V1 | features, (1U << queues) - 1));
 	assert_true(f->dev->running);
 }
 
 static void await(int fd)
 {
-	struct pollfd readable = {.fd = fd, .events = POLLIN};
-
-	assert_int_equal(poll(&readable, 1, WAIT_MS), 1);
+	assert_true(driver_await(fd));
 	eventfd_drain(fd);
 }
 
 static void await_used(struct fixture *f, unsigned int queue, uint16_t index)
 {
-	while (__atomic_load_n(&f->ring[queue].used->idx, __ATOMIC_ACQUIRE) != index)
-		await(f->dev->queue[queue].call_fd);
-}
-
-static void kick(struct fixture *f, unsigned int queue)
-{
-	eventfd_write(f->dev->queue[queue].kick_fd, 1);
+	assert_true(driver_await_used(&f->driver, queue, index));
+	assert_int_equal(driver_used(&f->driver, queue), index);
 }
 
 static void send_frame(struct fixture *f, unsigned int pair)
 {
-	struct driver_ring *ring = &f->ring[2 * pair + 1];
-	uint16_t head = ring->avail->idx % SIZE;
+	unsigned int queue = 2 * pair + 1;
 
-	driver_ring_set(ring, head, BUFFERS, NET_HEADER_LEN + LEN, 0, 0);
-	driver_ring_offer(ring, head);
-	kick(f, 2 * pair + 1);
-	await_used(f, 2 * pair + 1, ring->avail->idx);
+	driver_offer(&f->driver, queue, BUFFERS, NET_HEADER_LEN + LEN, 0);
+	await_used(f, queue, f->driver.ring[queue].avail->idx);
 }
 
 static void give(struct fixture *f, unsigned int pair)
 {
-	struct driver_ring *ring = &f->ring[2 * pair];
-	uint16_t head = ring->avail->idx % SIZE;
-
-	driver_ring_set(ring, head, BUFFERS + 0x10000, 2048, VRING_DESC_F_WRITE, 0);
-	driver_ring_offer(ring, head);
-	kick(f, 2 * pair);
+	driver_offer(&f->driver, 2 * pair, BUFFERS + 0x10000, 2048, VRING_DESC_F_WRITE);
 }
 
 /* Sends in one process what the other end of a pair of `f` gets. */
@@ -229,7 +190,8 @@ static void test_virtio_net_checks_features(void **state)
 	struct fixture *f = *state;
 
 	for (unsigned int i = 0; i < ARRAY_SIZE(cases); i++)
-		assert_int_equal(negotiate(f, V1 | cases[i].features), cases[i].good);
+		assert_int_equal(driver_negotiate(&f->driver, V1 | cases[i].features),
+				 cases[i].good);
 }
 
 static void test_virtio_net_knows_what_features_need(void **state)
@@ -342,7 +304,7 @@ static void test_virtio_net_link_goes_down(void **state)
 static uint8_t command(struct fixture *f, unsigned int queue, uint8_t class, uint8_t cmd,
 		       uint16_t value, uint32_t len)
 {
-	struct driver_ring *ring = &f->ring[queue];
+	struct driver_ring *ring = &f->driver.ring[queue];
 	uint8_t *bytes = mem_hva(f->mem, BUFFERS, 16);
 
 	bytes[0] = class;
@@ -352,7 +314,7 @@ static uint8_t command(struct fixture *f, unsigned int queue, uint8_t class, uin
 	driver_ring_set(ring, 0, BUFFERS, len, VRING_DESC_F_NEXT, 1);
 	driver_ring_set(ring, 1, BUFFERS + 8, 1, VRING_DESC_F_WRITE, 0);
 	driver_ring_offer(ring, 0);
-	kick(f, queue);
+	driver_kick(&f->driver, queue);
 	await_used(f, queue, ring->avail->idx);
 	return bytes[8];
 }
@@ -371,7 +333,7 @@ static void test_virtio_net_sets_pairs(void **state)
 	give(f, 2);
 	arrive(f, 2);
 	for (unsigned int round = 0; round < 20; round++) {
-		uint16_t before = f->ring[4].used->idx;
+		uint16_t before = f->driver.ring[4].used->idx;
 
 		assert_int_equal(set_pairs(f, PAIRS), VIRTIO_NET_OK);
 		for (unsigned int i = 0; i < PAIRS; i++) {
@@ -380,12 +342,12 @@ static void test_virtio_net_sets_pairs(void **state)
 		}
 		await_used(f, 4, (uint16_t)(before + 1));
 		assert_int_equal(set_pairs(f, 1), VIRTIO_NET_OK);
-		before = f->ring[4].used->idx;
+		before = f->driver.ring[4].used->idx;
 		give(f, 2);
 		arrive(f, 2);
 		send_frame(f, 0);
 		assert_true(is_taken(f, 0));
-		assert_int_equal(f->ring[4].used->idx, before);
+		assert_int_equal(f->driver.ring[4].used->idx, before);
 	}
 }
 
@@ -430,9 +392,9 @@ static void test_virtio_net_breaks_on_a_command_without_room(void **state)
 	struct fixture *f = *state;
 
 	bring_up(f, MQ, QUEUES);
-	driver_ring_set(&f->ring[2 * PAIRS], 0, BUFFERS, 4, 0, 0);
-	driver_ring_offer(&f->ring[2 * PAIRS], 0);
-	kick(f, 2 * PAIRS);
+	driver_ring_set(&f->driver.ring[2 * PAIRS], 0, BUFFERS, 4, 0, 0);
+	driver_ring_offer(&f->driver.ring[2 * PAIRS], 0);
+	driver_kick(&f->driver, 2 * PAIRS);
 	await(f->dev->config_fd);
 	assert_true(virtio_dev_is_broken(f->dev));
 	bring_up(f, MQ, QUEUES);

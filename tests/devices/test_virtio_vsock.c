@@ -25,7 +25,7 @@
 #define CID 4711U
 #define QUEUES 3U
 #define ALL 7U
-#define RINGS(index) (0x100000U + (index) * DRIVER_RING_LEN)
+#define RINGS 0x100000U
 #define SIZE 16U
 #define SEQPACKET (1ULL << VIRTIO_VSOCK_F_SEQPACKET)
 #define V1 (1ULL << VIRTIO_F_VERSION_1)
@@ -34,7 +34,7 @@ struct fixture {
 	struct mem *mem;
 	struct virtio_vsock *vsock;
 	struct virtio_dev *dev;
-	struct driver_ring ring[QUEUES];
+	struct driver driver;
 };
 
 static int setup(void **state)
@@ -47,7 +47,7 @@ static int setup(void **state)
 	f->mem = fake_mem_create(RAM);
 	assert_int_equal(virtio_vsock_create(CID, &f->vsock, why, sizeof(why)), 0);
 	f->dev = virtio_vsock_dev(f->vsock);
-	f->dev->mem = f->mem;
+	driver_init(&f->driver, f->dev, f->mem, RINGS, SIZE);
 	return 0;
 }
 
@@ -66,24 +66,7 @@ static int teardown(void **state)
 /* Up to DRIVER_OK, with the queues of these bits. */
 static void bring_up(struct fixture *f, uint64_t features, unsigned int queues)
 {
-	virtio_dev_set_status(f->dev, 0);
-	virtio_dev_set_status(f->dev, 3);
-	virtio_dev_accept(f->dev, 0, (uint32_t)features);
-	virtio_dev_accept(f->dev, 1, (uint32_t)(features >> 32));
-	virtio_dev_set_status(f->dev, 11);
-	assert_true(virtio_dev_status(f->dev) & VIRTIO_CONFIG_S_FEATURES_OK);
-	for (unsigned int i = 0; i < QUEUES; i++) {
-		struct virtio_queue *queue = &f->dev->queue[i];
-
-		driver_ring_init(&f->ring[i], f->mem, RINGS(i), SIZE);
-		queue->size = SIZE;
-		queue->desc = RINGS(i);
-		queue->avail = RINGS(i) + DRIVER_AVAIL;
-		queue->used = RINGS(i) + DRIVER_USED;
-		queue->enabled = queues & 1U << i;
-	}
-	virtio_dev_set_bus_master(f->dev, true);
-	virtio_dev_set_status(f->dev, 15);
+	assert_true(driver_bring_up(&f->driver, features, queues));
 }
 
 /* --- what it says of itself --- */
