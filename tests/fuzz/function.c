@@ -14,7 +14,7 @@
 #include "tests/fuzz/fuzz.h"
 #include "vmm/base/bits.h"
 
-#define RINGS(queue) (0x10000U + (queue) * DRIVER_RING_LEN)
+#define RINGS(queue) (FUZZ_RINGS + (queue) * DRIVER_RING_LEN)
 #define DEVFN 0x88
 #define BAR 0xc8000000ULL
 #define BAR_LEN 0x4000U

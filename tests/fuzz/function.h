@@ -15,10 +15,7 @@ struct doorbells;
 struct virtio_dev;
 struct virtio_pci;
 
-#define FUZZ_RAM (16ULL << 20)
-#define FUZZ_BUFFERS 0x80000U
 #define FUZZ_QUEUES_MAX 3U
-#define FUZZ_RING_SIZE 8U
 
 struct fuzz_step {
 	uint8_t verb, len; /* len: log2, of the bytes */

@@ -32,6 +32,12 @@ struct fuzz_input {
 
 uint64_t fuzz_take(struct fuzz_input *input, unsigned int len);
 
+/* The guest's memory, for the targets in which a driver has rings there. */
+#define FUZZ_RAM (16ULL << 20)
+#define FUZZ_RINGS 0x10000U
+#define FUZZ_RING_SIZE 8U
+#define FUZZ_BUFFERS 0x80000U
+
 /* A refusal is one line without a full stop. */
 void fuzz_check_why(const char *why);
 
