@@ -14,18 +14,11 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "tests/fake_must.h"
 #include "vmm/base/bits.h"
 #include "vmm/base/eventfd.h"
 
 #define FEATURE(bit) (1ULL << (bit))
-
-static void must(bool good, const char *what)
-{
-	if (good)
-		return;
-	fprintf(stderr, "fake back end: %s: %s\n", what, strerror(errno));
-	abort();
-}
 
 static void replace_fd(int *fd, int other)
 {

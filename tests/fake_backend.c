@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "tests/fake_must.h"
 #include "vmm/base/bits.h"
 #include "vmm/base/le.h"
 
@@ -41,14 +42,6 @@ static const char *const op_names[FAKE_OPS] = {
 const char *fake_op_name(enum fake_op op)
 {
 	return op < FAKE_OPS ? op_names[op] : "?";
-}
-
-static void must(bool good, const char *what)
-{
-	if (good)
-		return;
-	fprintf(stderr, "fake_backend: %s\n", what);
-	abort();
 }
 
 static struct fake_backend *fake_of(struct vfio_backend *backend)

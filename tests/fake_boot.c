@@ -2,21 +2,12 @@
 
 #include <errno.h>
 #include <stdbool.h>
-#include <stdio.h>
-#include <stdlib.h>
 
 #include "tests/fake_kernel.h"
+#include "tests/fake_must.h"
 #include "vmm/boot.h"
 
 #define WHY_SIZE 512
-
-static void must(bool good, const char *what)
-{
-	if (good)
-		return;
-	fprintf(stderr, "fake_boot: %s\n", what);
-	abort();
-}
 
 void fake_boot_load(const struct fake_kernel *kernel, struct mem *mem, const char *initrd,
 		    const char *append, struct boot_entry *ret_entry)

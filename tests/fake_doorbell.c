@@ -2,10 +2,10 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 
+#include "tests/fake_must.h"
 #include "vmm/base/bits.h"
 
 #define DOORBELLS_MAX 256
@@ -23,8 +23,7 @@ struct doorbells *fake_doorbells_create(void)
 {
 	struct doorbells *doorbells = calloc(1, sizeof(*doorbells));
 
-	if (!doorbells)
-		abort();
+	must(doorbells, "out of memory");
 	pthread_mutex_init(&doorbells->lock, NULL);
 	for (unsigned int i = 0; i < DOORBELLS_MAX; i++)
 		doorbells->doorbell[i].fd = -1;
@@ -33,10 +32,7 @@ struct doorbells *fake_doorbells_create(void)
 
 void fake_doorbells_destroy(struct doorbells *doorbells)
 {
-	if (fake_doorbells_count(doorbells)) {
-		fprintf(stderr, "fake_doorbells: one is still there\n");
-		abort();
-	}
+	must(!fake_doorbells_count(doorbells), "one is still there");
 	pthread_mutex_destroy(&doorbells->lock);
 	free(doorbells);
 }

@@ -3,11 +3,11 @@
 #include <errno.h>
 #include <linux/virtio_config.h>
 #include <poll.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 
 #include "devices/virtio.h"
+#include "tests/fake_must.h"
 #include "vmm/base/clock.h"
 #include "vmm/base/eventfd.h"
 
@@ -21,8 +21,7 @@ void driver_ring_init(struct driver_ring *ring, struct mem *mem, gpa_t gpa, uint
 {
 	uint8_t *hva = mem_hva(mem, gpa, DRIVER_RING_LEN);
 
-	if (!hva)
-		abort();
+	must(hva, "no RAM for a ring");
 	memset(hva, 0, DRIVER_RING_LEN);
 	*ring = (struct driver_ring){.mem = mem, .gpa = gpa, .size = size, .desc = (void *)hva,
 				     .avail = (void *)(hva + DRIVER_AVAIL),

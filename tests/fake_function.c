@@ -1,12 +1,12 @@
 #include "tests/fake_function.h"
 
 #include <linux/pci_regs.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "devices/pci.h"
 #include "devices/root_port.h"
 #include "tests/fake_irq.h"
+#include "tests/fake_must.h"
 #include "vfio/function.h"
 #include "vmm/base/bits.h"
 #include "vmm/bus.h"
@@ -17,14 +17,6 @@
 #define MMIO64_SIZE 0x4000000000ULL
 #define MSIX_BAR 5
 #define MSIX_TABLE 0x1000
-
-static void must(bool good, const char *what)
-{
-	if (good)
-		return;
-	fprintf(stderr, "fake_function: %s\n", what);
-	abort();
-}
 
 static void on_host_error(void *opaque, unsigned int fn, int error)
 {

@@ -10,16 +10,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "tests/fake_must.h"
 #include "vfio/sysfs.h"
 #include "vmm/base/bits.h"
-
-static void must(bool ok, const char *what)
-{
-	if (ok)
-		return;
-	perror(what);
-	abort();
-}
 
 static struct fake_host *fake_of(struct bind_host *host)
 {

@@ -3,9 +3,10 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
+
+#include "tests/fake_must.h"
 
 struct irq_chip {
 	pthread_mutex_t lock; /* protects everything below and each irq_line.level */
@@ -17,14 +18,6 @@ struct irq_chip {
 	unsigned int fds, fds_ever;
 	int route_alloc_error, route_set_error, fd_attach_error;
 };
-
-static void must(bool good, const char *what)
-{
-	if (good)
-		return;
-	fprintf(stderr, "fake_irq: %s\n", what);
-	abort();
-}
 
 struct irq_chip *fake_irq_create(void)
 {

@@ -3,11 +3,11 @@
 #include <asm/bootparam.h>
 #include <elf.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "tests/fake_must.h"
 #include "vmm/base/bits.h"
 #include "vmm/base/le.h"
 #include "vmm/boot.h"
@@ -19,14 +19,6 @@
 #define CODE_OFF 0x300U
 #define DATA_OFF 0x380U
 #define SEGMENT_SIZE 0x80U
-
-static void must(bool good, const char *what)
-{
-	if (good)
-		return;
-	fprintf(stderr, "fake_kernel: %s\n", what);
-	abort();
-}
 
 static void fill(struct fake_kernel *kernel, size_t off, size_t size)
 {

@@ -2,11 +2,11 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "tests/fake_must.h"
 #include "vmm/base/bits.h"
 
 #define PAGE 4096U
@@ -23,14 +23,6 @@ struct mem {
 	unsigned int ever;
 	int error;
 };
-
-static void must(bool good, const char *what)
-{
-	if (good)
-		return;
-	fprintf(stderr, "fake_mem: %s\n", what);
-	abort();
-}
 
 static void add_block(struct mem *mem, gpa_t gpa, uint64_t off, uint64_t size)
 {

@@ -1,10 +1,10 @@
 #include "tests/fake_pci.h"
 
 #include <linux/pci_regs.h>
-#include <stdlib.h>
 
 #include "devices/root_port.h"
 #include "tests/fake_irq.h"
+#include "tests/fake_must.h"
 #include "vmm/base/bits.h"
 #include "vmm/bus.h"
 
@@ -19,8 +19,7 @@ void fake_pci_start(struct fake_pci *pci)
 		.mmio = pci->mmio, .port = pci->port, .irq = pci->irq,
 		.mmio64 = {FAKE_PCI_MMIO64_START, FAKE_PCI_MMIO64_SIZE}};
 	pci->host = pci_host_create(&config);
-	if (!pci->host)
-		abort();
+	must(pci->host, "out of memory");
 }
 
 void fake_pci_stop(struct fake_pci *pci)
@@ -37,8 +36,7 @@ struct root_port *fake_pci_add_port(struct fake_pci *pci, uint8_t devfn)
 						.link_width = 16};
 	struct root_port *port = root_port_create(&config);
 
-	if (!port || pci_host_add(pci->host, root_port_pci(port), NULL, devfn))
-		abort();
+	must(port && !pci_host_add(pci->host, root_port_pci(port), NULL, devfn), "a root port");
 	return port;
 }
 
@@ -77,8 +75,7 @@ static void record(struct pci_dev *dev, struct fake_pci_call call)
 {
 	struct fake_pci_dev *fake = container_of(dev, struct fake_pci_dev, dev);
 
-	if (fake->calls == FAKE_PCI_CALLS)
-		abort();
+	must(fake->calls < FAKE_PCI_CALLS, "more calls than are recorded");
 	fake->call[fake->calls++] = call;
 }
 

@@ -5,17 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/fake_must.h"
 #include "vmm/base/bits.h"
 
 #define NODES_MAX (1U << 21)
-
-static void must(bool good)
-{
-	if (good)
-		return;
-	fprintf(stderr, "fake_power: out of memory, or too many states\n");
-	abort();
-}
 
 /* --- states --- */
 
@@ -86,7 +79,7 @@ static void grow(struct explorer *ex)
 	free(ex->table);
 	ex->table_size = 4 * ex->cap;
 	ex->table = calloc(ex->table_size, sizeof(*ex->table));
-	must(ex->cap <= NODES_MAX && ex->nodes && ex->table);
+	must(ex->cap <= NODES_MAX && ex->nodes && ex->table, "no memory, or too many states");
 	for (uint32_t i = 0; i < ex->count; i++)
 		table_put(ex, i);
 }
@@ -392,7 +385,7 @@ enum rule power_explore(const struct power_config *config, power_step_fn step, b
 	ex.nodes = malloc(ex.cap * sizeof(*ex.nodes));
 	ex.table_size = 4 * ex.cap;
 	ex.table = calloc(ex.table_size, sizeof(*ex.table));
-	must(ex.nodes && ex.table);
+	must(ex.nodes && ex.table, "out of memory");
 	visit(&ex, &start);
 	for (uint32_t i = 0; i < ex.count && !ex.broken; i++)
 		expand(&ex, i);

@@ -11,15 +11,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "tests/fake_must.h"
 #include "vmm/base/bits.h"
-
-static void must(bool good, const char *what)
-{
-	if (good)
-		return;
-	fprintf(stderr, "fake_user_server: %s: %s\n", what, strerror(errno));
-	abort();
-}
 
 static void drop_fds(struct fake_user_message *message)
 {

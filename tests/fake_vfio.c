@@ -4,11 +4,11 @@
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "tests/fake_must.h"
 #include "vfio/iommufd_abi.h"
 #include "vmm/base/bits.h"
 
@@ -25,14 +25,6 @@ void fake_vfio_begin(void)
 void fake_vfio_forget(void)
 {
 	fake_vfio.log[0] = '\0';
-}
-
-static void must(bool good, const char *what)
-{
-	if (good)
-		return;
-	fprintf(stderr, "fake_vfio: %s; log: %s\n", what, fake_vfio.log);
-	abort();
 }
 
 void fake_vfio_end(void)

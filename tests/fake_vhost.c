@@ -2,8 +2,9 @@
 
 #include <errno.h>
 #include <linux/vhost.h>
-#include <stdlib.h>
 #include <sys/eventfd.h>
+
+#include "tests/fake_must.h"
 
 struct fake_vhost fake_vhost = {.features = ~0ULL};
 
@@ -58,15 +59,14 @@ int vhost_call(int fd, unsigned long request, const void *argument)
 /* What a kernel would have broken if it had a queue that was not enabled, or was busy. */
 int vhost_give(const struct vhost_share *share)
 {
-	if (fake_vhost.running || share->count > FAKE_VHOST_QUEUES)
-		abort();
+	must(!fake_vhost.running && share->count <= FAKE_VHOST_QUEUES,
+	     "queues given too late, or too many");
 	if (is_refused(FAKE_VHOST_GIVE))
 		return fake_vhost.error;
 	for (unsigned int i = 0; i < share->count; i++) {
 		const struct virtio_queue *queue = &share->dev->queue[share->first + i];
 
-		if (!queue->enabled || !queue->ring.mem)
-			abort();
+		must(queue->enabled && queue->ring.mem, "a queue given that is not enabled");
 		fake_vhost.base[i] = queue->ring.next_avail;
 	}
 	fake_vhost.given = true;
@@ -77,8 +77,7 @@ int vhost_give(const struct vhost_share *share)
 
 void vhost_take_back(const struct vhost_share *share)
 {
-	if (fake_vhost.running || !fake_vhost.given)
-		abort();
+	must(!fake_vhost.running && fake_vhost.given, "queues taken back that are not there");
 	for (unsigned int i = 0; i < share->count; i++) {
 		struct virtqueue *ring = &share->dev->queue[share->first + i].ring;
 
