@@ -99,7 +99,7 @@ struct fake_backend {
 	pthread_cond_t changed;
 	struct fake_call call[FAKE_CALLS_MAX];
 	unsigned int calls;          /* recorded; stays at the maximum, the counts go on */
-	struct fake_call unrecorded;
+	struct fake_call unrecorded, *now; /* `now`: the one in progress */
 	unsigned int count[FAKE_OPS];
 	unsigned int violations;     /* ops while engaged, maps left at close, ops after */
 	struct fake_call violation;  /* the first one */
@@ -158,5 +158,12 @@ unsigned int fake_backend_find(struct fake_backend *fake, enum fake_op op, unsig
 			       struct fake_call *ret_call);
 
 const char *fake_op_name(enum fake_op op);
+
+/* --- between the files of the fake --- */
+
+extern const struct vfio_backend_ops fake_backend_ops;
+
+/* Under the lock. */
+void fake_backend_end_low_power(struct fake_backend *fake);
 
 #endif

@@ -32,7 +32,6 @@
 #define MMIO64_SIZE 0x4000000000ULL
 #define DEADLINE_US 10000000ULL
 
-
 /* --- the machine --- */
 
 static void on_request(void *opaque, enum machine_request request)
