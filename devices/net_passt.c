@@ -8,34 +8,31 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "devices/net_host.h"
+#include "vmm/base/unix_stream.h"
 
 #define PASST_PATH "/usr/bin/passt"
 #define PASST_FD 3
+#define CONNECT_S 5
 
 static int connect_to(const struct net_config *config, char *why, size_t why_size)
 {
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), error;
+	int fd = unix_stream_connect(config->socket, CONNECT_S);
 	const char *help = "";
 
-	if (fd < 0)
-		return -errno;
-	memcpy(address.sun_path, config->socket, sizeof(address.sun_path));
-	if (!connect(fd, (const struct sockaddr *)&address, sizeof(address)))
+	if (fd >= 0)
 		return fd;
-	error = -errno;
-	close(fd);
-	if (error == -ENOENT || error == -ECONNREFUSED)
+	if (fd == -ENOENT || fd == -ECONNREFUSED)
 		help = "; nobody listens there: passt --socket PATH does, for one guest at a time";
-	else if (error == -EPROTOTYPE || error == -ENOTSOCK)
+	else if (fd == -EPROTOTYPE || fd == -ENOTSOCK)
 		help = "; it is no stream socket as passt makes it";
-	snprintf(why, why_size, "--net passt=%s: %s%s", config->socket, strerror(-error), help);
-	return error;
+	else if (fd == -EAGAIN)
+		help = "; passt is busy with others, or hangs";
+	snprintf(why, why_size, "--net passt=%s: %s%s", config->socket, strerror(-fd), help);
+	return fd;
 }
 
 /* With the socket as PASST_FD, nothing of ours besides standard error, in a session of its own, so

@@ -10,7 +10,6 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "devices/vhost_user_internal.h"
@@ -41,11 +40,10 @@ static int open_socket(struct vhost_user *user, char *why, size_t why_size)
 {
 	int fd = unix_stream_connect(user->path, CONNECT_S);
 	const char *help = "";
-	struct stat st;
 
 	if (fd >= 0)
 		return fd;
-	if (fd == -EPROTOTYPE || (!stat(user->path, &st) && !S_ISSOCK(st.st_mode)))
+	if (fd == -EPROTOTYPE || fd == -ENOTSOCK)
 		help = "; it is no stream socket";
 	else if (fd == -ENOENT || fd == -ECONNREFUSED)
 		help = "; nobody listens there: the back end is to be started first";

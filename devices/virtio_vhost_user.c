@@ -29,7 +29,7 @@ struct kind {
 	unsigned int other_queues; /* besides those of requests */
 	unsigned int config_size;
 	bool asks_config;
-	const char *help;          /* what serves it */
+	const char *help;          /* what serves it, where nobody does */
 };
 
 struct virtio_vhost_user {
@@ -236,10 +236,10 @@ static const struct kind kinds[] = {
 	[VHOST_USER_BLOCK] = {
 		&block_ops, RING_FEATURES | BLOCK_FEATURES, 0,
 		offsetof(struct virtio_blk_config, max_secure_erase_sectors), true,
-		"qemu-storage-daemon, for one"},
+		" (qemu-storage-daemon, for one)"},
 	[VHOST_USER_FS] = {
 		&fs_ops, RING_FEATURES, 1, sizeof(struct virtio_fs_config), false,
-		"virtiofsd, for one"},
+		" (virtiofsd, for one)"},
 };
 
 /* --- set-up --- */
@@ -272,8 +272,8 @@ int virtio_vhost_user_create(const struct vhost_user_config *config,
 	if (!error)
 		error = connect_back_end(device, why, sizeof(why));
 	if (error) {
-		snprintf(ret_why, why_size, "--vhost-user %s,%s: %s (%s)", type, config->socket,
-			 why, kind->help);
+		snprintf(ret_why, why_size, "--vhost-user %s,%s: %s%s", type, config->socket, why,
+			 error == -ENOENT || error == -ECONNREFUSED ? kind->help : "");
 		virtio_vhost_user_destroy(device);
 		return error;
 	}

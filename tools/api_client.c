@@ -8,14 +8,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/time.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "tools/printable.h"
 #include "vmm/base/bits.h"
 #include "vmm/base/clock.h"
+#include "vmm/base/unix_stream.h"
 
 #define PIECE 4096
 #define TOKENS_FIRST 512U
@@ -37,11 +35,7 @@ static void explain_connect(const char *path, int error, struct api_why *why)
 		{ENAMETOOLONG, "a socket's path has at most 107 bytes"},
 	};
 	const char *text = strerror(error);
-	struct stat status;
 
-	/* connect() says the same of a file of another kind. */
-	if (error == ECONNREFUSED && !stat(path, &status) && !S_ISSOCK(status.st_mode))
-		error = ENOTSOCK;
 	for (size_t i = 0; i < ARRAY_SIZE(reasons); i++)
 		if (reasons[i].error == error)
 			text = reasons[i].text;
@@ -50,26 +44,11 @@ static void explain_connect(const char *path, int error, struct api_why *why)
 
 int api_connect(const char *path, struct api_why *why)
 {
-	static const struct timeval timeout = {.tv_sec = API_TIMEOUT_MS / 1000};
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	size_t len = strlen(path);
-	int fd, error;
+	int fd = *path ? unix_stream_connect(path, API_TIMEOUT_MS / 1000) : -ENOENT;
 
-	if (!len || len >= sizeof(address.sun_path)) {
-		explain_connect(path, len ? ENAMETOOLONG : ENOENT, why);
-		return len ? -ENAMETOOLONG : -ENOENT;
-	}
-	memcpy(address.sun_path, path, len);
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	/* A full queue of a server that does not accept holds connect() this long. */
-	if (fd >= 0 && !setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout)) &&
-	    !connect(fd, (struct sockaddr *)&address, sizeof(address)))
-		return fd;
-	error = -errno;
-	if (fd >= 0)
-		close(fd);
-	explain_connect(path, -error, why);
-	return error;
+	if (fd < 0)
+		explain_connect(path, -fd, why);
+	return fd;
 }
 
 /* --- requests --- */

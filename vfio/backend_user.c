@@ -432,11 +432,6 @@ static void explain_connect(const char *path, int error, char *ret_why, size_t w
 		{-ENAMETOOLONG, "UNIX sockets cannot have a path as long as ", ""},
 	};
 
-	struct stat status;
-
-	/* connect() tells a file from a socket without listener by nothing. */
-	if (error == -ECONNREFUSED && !stat(path, &status) && !S_ISSOCK(status.st_mode))
-		error = -ENOTSOCK;
 	for (unsigned int i = 0; i < ARRAY_SIZE(known); i++) {
 		if (known[i].error == error) {
 			snprintf(ret_why, why_size, "%s%s%s", known[i].before, path,

@@ -93,7 +93,7 @@ static void test_backend_user_no_server(void **state)
 	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
 	assert_true(fd >= 0);
 	close(fd);
-	expect_no_open(path, -ECONNREFUSED, "is no socket");
+	expect_no_open(path, -ENOTSOCK, "is no socket");
 	snprintf(long_path, sizeof(long_path), "%s/0", path);
 	expect_no_open(long_path, -ENOTDIR, "is no directory");
 	unlink(path);

@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -15,6 +16,7 @@ int unix_stream_connect(const char *path, unsigned int timeout_s)
 {
 	const struct timeval patience = {.tv_sec = timeout_s};
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	struct stat status;
 	int fd, error;
 
 	if (strlen(path) >= sizeof(address.sun_path))
@@ -29,6 +31,9 @@ int unix_stream_connect(const char *path, unsigned int timeout_s)
 		return fd;
 	error = -errno;
 	close(fd);
+	/* unix(7): connect() tells a file from a socket without a listener by nothing. */
+	if (error == -ECONNREFUSED && !stat(path, &status) && !S_ISSOCK(status.st_mode))
+		return -ENOTSOCK;
 	return error;
 }
 

@@ -14,7 +14,8 @@
 #define UNIX_STREAM_FDS_MAX 16U
 
 /* Connects to the server at `path`; waits `timeout_s` at most while its queue is full (then
- * -EAGAIN). The socket; -ENAMETOOLONG, or another negative errno of socket() or connect(). */
+ * -EAGAIN). The socket; -ENAMETOOLONG, -ENOTSOCK when it is a file of another kind, or another
+ * negative errno of socket() or connect(). */
 int unix_stream_connect(const char *path, unsigned int timeout_s);
 
 /* A part that is only read: struct iovec has no const in it. */

@@ -1,5 +1,6 @@
 /* A stream whose other end is late, gone, or says too much. */
 #include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -165,6 +166,9 @@ static void test_unix_stream_connects_in_time(void **state)
 	while (count)
 		close(waiting[--count]);
 	close(listener);
+	unlink(path);
+	close(open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+	assert_int_equal(unix_stream_connect(path, 1), -ENOTSOCK);
 	unlink(path);
 	rmdir(dir);
 	memset(path, 'a', sizeof(path) - 1);
