@@ -182,8 +182,8 @@ static int lock(const struct block_image *image, struct refusal why)
 	if (errno == EAGAIN || errno == EACCES)
 		return refuse(why, -EBUSY, "in use by another virtual machine, or given twice; a "
 					   "disk has one writer, or readers with \",ro\"");
-	log_warn("--disk %s: cannot be locked against other users: %s, ignoring", why.value,
-		 strerror(errno));
+	log_warn("%s%s: cannot be locked against other users: %s, ignoring", why.option,
+		 why.value, strerror(errno));
 	return 0;
 }
 
@@ -228,8 +228,13 @@ static void find_alignment(struct block_image *image, bool is_device)
 	image->block_size = offset > DISK_SECTOR ? offset : DISK_SECTOR;
 }
 
-/* Said, and no more: see block_image.h. Refusing would let a guest break its next start. */
-static void warn_of_format(const struct block_image *image, const char *path)
+static const char *option_of(const struct disk_config *config)
+{
+	return config->is_guest ? "disk image " : "--disk ";
+}
+
+/* Refusing would let a guest break its next start. */
+void block_image_warn(const struct block_image *image, const struct disk_config *config)
 {
 	static const struct {
 		const char *magic, *name;
@@ -242,17 +247,15 @@ static void warn_of_format(const struct block_image *image, const char *path)
 		return;
 	for (unsigned int i = 0; i < ARRAY_SIZE(formats); i++)
 		if (!memcmp(head, formats[i].magic, strlen(formats[i].magic)))
-			log_warn("--disk %s: begins like a %s image, but disks are raw: the guest "
-				 "sees its bytes as they are (\"qemu-img convert -O raw\" "
-				 "converts)",
-				 path, formats[i].name);
+			log_warn("%s%s: begins like a %s image, but disks are raw: the guest sees "
+				 "its bytes as they are (\"qemu-img convert -O raw\" converts)",
+				 option_of(config), config->path, formats[i].name);
 }
 
 int block_image_open(const struct disk_config *config, struct block_image *ret_image,
 		     char *ret_why, size_t why_size)
 {
-	struct refusal why = {config->is_guest ? "disk image " : "--disk ", config->path, ret_why,
-			      why_size};
+	struct refusal why = {option_of(config), config->path, ret_why, why_size};
 	struct block_image image = {.read_only = config->read_only, .block_size = DISK_SECTOR,
 				    .memory_align = 1};
 	bool is_device = false;
@@ -272,7 +275,6 @@ int block_image_open(const struct disk_config *config, struct block_image *ret_i
 		close(image.fd);
 		return error;
 	}
-	warn_of_format(&image, config->path);
 	*ret_image = image;
 	return 0;
 }

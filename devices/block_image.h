@@ -58,6 +58,9 @@ int block_image_open(const struct disk_config *config, struct block_image *ret_i
 		     size_t why_size);
 void block_image_close(struct block_image *image);
 
+/* Says it, and no more, when the image begins like one of another format. */
+void block_image_warn(const struct block_image *image, const struct disk_config *config);
+
 /* What O_DIRECT wants of memory and of offsets on this file; 0 each: the kernel does not say.
  * (devices/block_dio.c) */
 void block_dio_alignment(int fd, uint32_t *ret_memory, uint32_t *ret_offset);

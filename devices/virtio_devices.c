@@ -96,6 +96,7 @@ static int create_disk(struct virtio_devices *devices, const struct virtio_devic
 
 	if (error)
 		return error;
+	block_image_warn(&image, disk);
 	snprintf(name, sizeof(name), "disk%u", index);
 	error = virtio_block_create(&image, disk, name, block);
 	if (!error)

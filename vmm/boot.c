@@ -88,7 +88,7 @@ enum boot_kind boot_kind_of(const char *path)
 
 	if (!stat(path, &status) && S_ISBLK(status.st_mode))
 		return BOOT_KIND_DISK;
-	error = boot_file_open(&boot.kernel, "kernel", path, why);
+	error = boot_file_open(&boot.kernel, "guest", path, why);
 	if (error)
 		return BOOT_KIND_UNKNOWN;
 	error = read_head(&boot, head, why);
@@ -170,7 +170,7 @@ static int open_all(struct boot *boot, const struct boot_config *config, struct 
 	boot->append = config->append ? strdup(config->append) : NULL;
 	if (config->append && !boot->append)
 		return boot_refuse(NULL, why, -ENOMEM, "out of memory");
-	error = boot_file_open(&boot->kernel, "kernel", config->kernel, why);
+	error = boot_file_open(&boot->kernel, "guest", config->kernel, why);
 	if (!error && config->initrd)
 		error = boot_file_open(&boot->initrd, "initrd", config->initrd, why);
 	if (!error)

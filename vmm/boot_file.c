@@ -32,6 +32,7 @@ static const struct {
 	{0, 4, "QFI\xfb", "a disk image (qcow2; " CONVERT},
 	{0, 4, "KDMV", "a disk image (VMDK; " CONVERT},
 	{0, 8, {'v', 'h', 'd', 'x', 'f', 'i', 'l', 'e'}, "a disk image (VHDX; " CONVERT},
+	{0, 8, {'c', 'o', 'n', 'e', 'c', 't', 'i', 'x'}, "a disk image (VHD; " CONVERT},
 	{56, 4, "ARM\x64", "a Linux kernel for arm64"},
 	{0, 2, "\x1f\x8b", "a file compressed with gzip (unpack it first)"},
 	{0, 4, "\x28\xb5\x2f\xfd", "a file compressed with zstd (unpack it first)"},
@@ -191,5 +192,5 @@ int boot_file_refuse_foreign(const struct boot_file *file, struct boot_why why)
 			what = foreign[i].what;
 	}
 	return boot_refuse(file, why, -EINVAL, "it seems to be %s; " BOOT_SUPPORTED,
-			   what ? what : "no kernel image");
+			   what ? what : "neither a kernel nor a disk that boots");
 }

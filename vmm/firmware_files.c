@@ -19,14 +19,17 @@
 int firmware_refuse(const struct opening *opening, int error, const char *path,
 		    const char *fmt, ...)
 {
+	const char *name = firmware_option_name(opening->option);
 	char sentence[256];
 	va_list args;
 
 	va_start(args, fmt);
 	vsnprintf(sentence, sizeof(sentence), fmt, args);
 	va_end(args);
-	snprintf(opening->ret_why, opening->why_size, "--firmware %s: %s%s%s",
-		 firmware_option_name(opening->option), path, *path ? ": " : "", sentence);
+	if (!strcmp(path, name))
+		path = "";
+	snprintf(opening->ret_why, opening->why_size, "--firmware %s: %s%s%s", name, path,
+		 *path ? ": " : "", sentence);
 	return error;
 }
 

@@ -212,8 +212,7 @@ int options_parse(int argc, char *const argv[], struct options *ret_options, cha
 	if (error || ret_options->print_config || ret_options->kernel ||
 	    ret_options->firmware.kind != FIRMWARE_NONE)
 		return error;
-	snprintf(ret_why, why_size, "no guest: give a kernel image; "
-				    "try --help");
+	snprintf(ret_why, why_size, "no guest: give a kernel or a disk image; try --help");
 	return -EINVAL;
 }
 

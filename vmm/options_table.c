@@ -55,7 +55,7 @@ static int refuse_empty(const char *what, struct why why)
 int options_set_kernel(struct options *options, const char *path, struct why why)
 {
 	if (!*path)
-		return refuse_empty("kernel", why);
+		return refuse_empty("guest", why);
 	if (options->kernel && !options->inherited.kernel) {
 		snprintf(why.text, why.size,
 			 "two guests: '%s' and '%s'; give one, as --kernel or alone",

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -216,9 +217,28 @@ static void test_block_image_has_one_writer(void **state)
 	block_image_close(&first); /* once is enough, twice does nothing */
 }
 
+/* What block_image_warn() says of it, in `ret_said`. */
+static void warn(const struct block_image *image, const struct disk_config *config,
+		 char ret_said[256])
+{
+	int error_fd = dup(STDERR_FILENO), file = memfd_create("said", MFD_CLOEXEC);
+	ssize_t len;
+
+	assert_true(error_fd >= 0 && file >= 0);
+	dup2(file, STDERR_FILENO);
+	block_image_warn(image, config);
+	dup2(error_fd, STDERR_FILENO);
+	len = pread(file, ret_said, 255, 0);
+	assert_true(len >= 0);
+	ret_said[len] = '\0';
+	close(error_fd);
+	close(file);
+}
+
 /* It stays a raw disk, whatever a guest wrote to its first sector. */
 static void test_block_image_never_guesses(void **state)
 {
+	struct disk_config config = {.path = "a"};
 	struct block_image image;
 	char why[256], byte;
 
@@ -228,6 +248,16 @@ static void test_block_image_never_guesses(void **state)
 	assert_int_equal(image.size, 1024);
 	assert_int_equal(pread(image.fd, &byte, 1, 0), 1);
 	assert_int_equal(byte, 'Q');
+	warn(&image, &config, why);
+	assert_non_null(strstr(why, ": --disk a: begins like a qcow2 image, but disks are raw"));
+	config.is_guest = true;
+	warn(&image, &config, why);
+	assert_non_null(strstr(why, ": disk image a: begins like a qcow2 image"));
+	block_image_close(&image);
+	make_file("qcow2", "\0\0", 2, 1024);
+	assert_int_equal(open_image("qcow2", &image, why), 0);
+	warn(&image, &config, why);
+	assert_string_equal(why, "");
 	block_image_close(&image);
 }
 

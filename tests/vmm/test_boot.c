@@ -81,6 +81,7 @@ static void test_boot_names_what_is_no_kernel(void **state)
 		{64 * KIB, 0, 4, "QFI\xfb", "a disk image (qcow2; qemu-img convert -O raw)"},
 		{64 * KIB, 0, 4, "KDMV", "a disk image (VMDK;"},
 		{64 * KIB, 0, 8, "vhdxfile", "a disk image (VHDX;"},
+		{64 * KIB, 0, 8, "conectix", "a disk image (VHD;"},
 		{64 * KIB, 1080, 2, "\x53\xef", "a file system image (ext2, ext3 or ext4)"},
 		{64, 0, 2, "\x1f\x8b", "compressed with gzip (unpack it first)"},
 		{64, 0, 4, "\x28\xb5\x2f\xfd", "compressed with zstd"},
@@ -88,8 +89,8 @@ static void test_boot_names_what_is_no_kernel(void **state)
 		{64, 0, 2, "MZ", "an EFI application without a Linux kernel in it"},
 		{64, 56, 4, "ARM\x64", "a Linux kernel for arm64"},
 		{64, 0, 6, "070701", "--initrd"},
-		{64, 0, 4, "#!/b", "no kernel image"},
-		{1, 0, 1, "x", "no kernel image"},
+		{64, 0, 4, "#!/b", "neither a kernel nor a disk that boots"},
+		{1, 0, 1, "x", "neither a kernel nor a disk that boots"},
 	};
 
 	(void)state;
@@ -173,7 +174,7 @@ static void test_boot_refuses_what_is_no_file(void **state)
 		struct boot_config as_initrd = {.kernel = good.path, .initrd = cases[i].path};
 
 		assert_refused(&as_kernel, cases[i].error, cases[i].says);
-		assert_refused(&as_kernel, cases[i].error, "kernel ");
+		assert_refused(&as_kernel, cases[i].error, "guest ");
 		assert_refused(&as_initrd, cases[i].error, cases[i].says);
 		assert_refused(&as_initrd, cases[i].error, "initrd ");
 	}

@@ -144,7 +144,7 @@ static void test_boot_uki_refuses(void **state)
 		{SECTION(FAKE_UKI_INITRD, VIRTUAL_SIZE), 4, 0xffffffff, -EINVAL, ".initrd says"},
 		{SECTION(FAKE_UKI_LINUX, VIRTUAL_SIZE), 4, 0, -EINVAL, "without a Linux kernel"},
 		{SECTION(FAKE_UKI_LINUX, NAME), 4, 0x756e692e, -EINVAL, "without a Linux kernel"},
-		{SECTION(FAKE_UKI_LINUX, RAW_OFFSET), 4, 0x600, -EINVAL, "no kernel image"},
+		{SECTION(FAKE_UKI_LINUX, RAW_OFFSET), 4, 0x600, -EINVAL, "neither a kernel"},
 		{SECTIONS, 2, 97, -EINVAL, "without a Linux kernel"},
 		{SECTIONS, 2, 0, -EINVAL, "without a Linux kernel"},
 		{0x40, 4, 0, -EINVAL, "without a Linux kernel"},

@@ -354,7 +354,7 @@ static void test_options_refuses_with_a_reason(void **state)
 		{{"--initrd", "", "k", NULL}, "--initrd \"\": a path cannot be empty"},
 		{{"--quirks", "", "k", NULL}, "--quirks \"\": a path cannot be empty"},
 		{{"--kernel", "", "k", NULL}, "--kernel \"\": a path cannot be empty"},
-		{{"", NULL}, "kernel \"\": a path cannot be empty"},
+		{{"", NULL}, "guest \"\": a path cannot be empty"},
 		{{"a", "b", NULL}, "'b'"},
 		{{"--gpu", "zz", "k", NULL}, "zz"},
 		{{"--gpu", "01:00.0,frob=1", "k", NULL}, "frob"},
