@@ -95,7 +95,7 @@ static const char help[] =
 	"\n"
 	"The terminal is the guest's first serial port (ttyS0), see --console. Ctrl-A x ends the\n"
 	"guest.\n"
-	"Exit status: 0 the guest powered off, 1 a failure, 2 wrong usage or config.\n"
+	"Exit status: 0 the guest ended, 1 a failure, 2 wrong usage or config.\n"
 	"Devices must be bound to vfio-pci first: minivmm bind.\n";
 
 const char *options_help(void)

@@ -77,7 +77,7 @@ static const struct {
 static int set_memory_key(const struct piece *key, uint64_t *page, bool *prefault,
 			  const char *text, struct why why)
 {
-	static const char hugepages[] = "hugepages=";
+	static const char hugepages[] = "hugepages";
 
 	if (is_word(key, "prefault")) {
 		*prefault = true;
@@ -141,7 +141,7 @@ bool options_get_memory(const struct options *options, unsigned int index, struc
 
 static int refuse_list(const char *text, int error, struct why why)
 {
-	const char *problem = "takes a list of the host's CPUs, as 2-5 or 0,2,8-11";
+	const char *problem = "takes a list of the host's CPUs, as 2-5 or 0,2,8-11, and is the last key";
 
 	if (error == -EEXIST)
 		problem = "has a CPU twice; it takes one for each of the guest's";
