@@ -121,7 +121,7 @@ void show_status(struct text *out, const struct view_info *info, const struct vi
 	text_add(out, " for %s, %" PRIu64 " CPU%s, %" PRIu64 " MiB", duration_text(info->uptime_us,
 		 length), info->cpus, info->cpus == 1 ? "" : "s", (uint64_t)(info->memory / MIB));
 	if (*info->kernel) {
-		text_add(out, ", kernel ");
+		text_add(out, ", guest ");
 		printable_add(out, info->kernel, 0);
 	}
 	text_add(out, "\n\n");

@@ -301,7 +301,7 @@ static const struct command {
 	const char *prints; /* all, if it ends a line or is empty; else some of it */
 } commands[] = {
 	{"status", plain, "status", NULL, 0,
-	 "Running for 1 min 01 s, 1 CPU, 512 MiB, kernel vmlinuz\n\n"
+	 "Running for 1 min 01 s, 1 CPU, 512 MiB, guest vmlinuz\n\n"
 	 "SLOT  FUNCTION      STATE    SINCE   HOST    ENGAGED  WOKEN BY  REFUSED\n"
 	 "gpu0  0000:01:00.0  engaged  30.0 s  D3cold  50 %     none      0\n"},
 	{"status-json", plain, "status --json", NULL, 0, "{\"info\":{\"state\":\"Running\","},

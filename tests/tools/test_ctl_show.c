@@ -47,7 +47,7 @@ static void test_ctl_status_is_a_table(void **state)
 	assert_int_equal(read_power(power_json, power), 0);
 	show_status(&text, &info, power);
 	assert_string_equal(text.bytes,
-		"Running for 1 min 40 s, 2 CPUs, 512 MiB, kernel vmlinuz\n\n"
+		"Running for 1 min 40 s, 2 CPUs, 512 MiB, guest vmlinuz\n\n"
 		"SLOT  FUNCTION      STATE    SINCE   HOST    ENGAGED  WOKEN BY       REFUSED\n"
 		"gpu0  0000:01:00.0  engaged  10.0 s  D3cold  50 %     host 2, pme 1  3\n"
 		"      0000:01:00.1  refused  1.00 s  -       0 %      none           0\n");
