@@ -29,7 +29,9 @@ $(BUILD)/man/%: docs/man/%.scd $(CHANGELOG) packaging/install.mk | $(PACKAGES_BU
 	@mv $@.new $@
 man: $(MAN_PAGES)
 
-# What is installed: mode:file:place. systemd and udev look below /usr/local/lib, too.
+# What is installed: mode:file:place. systemd and udev look below /usr/local/lib, too; the README's
+# links lead to the documents beside it.
+DOCS := $(sort $(wildcard docs/*.md docs/*.svg))
 man_place = $(MANDIR)/man$(subst .,,$(suffix $(1)))/$(notdir $(1))
 INSTALLED = 755:minivmm:$(BINDIR)/minivmm \
 	$(foreach page,$(MAN_PAGES),644:$(page):$(call man_place,$(page))) \
@@ -39,7 +41,7 @@ INSTALLED = 755:minivmm:$(BINDIR)/minivmm \
 	644:packaging/minivmm.tmpfiles:$(TMPFILESDIR)/minivmm.conf \
 	644:packaging/minivmm.rules:$(UDEVRULESDIR)/60-minivmm.rules \
 	644:packaging/minivmm.logrotate:$(SYSCONFDIR)/logrotate.d/minivmm \
-	$(foreach file,README.md $(sort $(wildcard docs/*.md)),644:$(file):$(DOCDIR)/$(notdir $(file))) \
+	$(foreach file,README.md $(DOCS),644:$(file):$(DOCDIR)/$(file)) \
 	$(foreach file,$(sort $(wildcard configs/*.dts)),644:$(file):$(DOCDIR)/examples/$(notdir $(file)))
 
 # Shell: for each of them "$1" is the mode, "$2" the file, "$3" where it goes.
@@ -61,14 +63,15 @@ install:
 
 uninstall:
 	$(Q)$(each_installed); rm -f "$$3"; done
-	$(Q)rmdir "$(DESTDIR)$(DOCDIR)/examples" "$(DESTDIR)$(DOCDIR)" 2>/dev/null || true
+	$(Q)rmdir "$(DESTDIR)$(DOCDIR)/examples" "$(DESTDIR)$(DOCDIR)/docs" \
+		"$(DESTDIR)$(DOCDIR)" 2>/dev/null || true
 
 # The package is built by Debian's own tools from a copy of the sources, with packaging/debian as
 # the directory debian/ that they look for.
 DEB_ARCH := amd64
 DEB := $(BUILD)/deb/minivmm_$(VERSION)_$(DEB_ARCH).deb
-DEB_INPUTS = $(SOURCES) $(wildcard */*.h */*/*.h packaging/* packaging/debian/* docs/*.md configs/*) \
-	$(MAN_SOURCES) Makefile README.md scripts/packages
+DEB_INPUTS = $(SOURCES) $(wildcard */*.h */*/*.h packaging/* packaging/debian/* configs/*) \
+	$(MAN_SOURCES) $(DOCS) Makefile README.md scripts/packages
 $(DEB): $(DEB_INPUTS) | $(PACKAGES_BUILD) $(PACKAGES_PACKAGE)
 	$(say) "DEB $@"
 	$(Q)packaging/build-deb $(@D) $(VERSION)
