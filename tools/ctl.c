@@ -165,7 +165,7 @@ int tool_ctl(int argc, char *argv[])
 		if (!strcmp(commands[i].name, argv[2]))
 			return parse_rest(&ctl, &commands[i], argc - 3, argv + 3)
 			     ? commands[i].run(&ctl) : TOOL_USAGE;
-	log_err("ctl: no command '%s'; there are status, power, events, button, wake, reboot, quit, "
-		"add and remove", argv[2]);
+	log_err("ctl: no command '%s'; there are status, power, events, button, wake, reboot, "
+		"quit, add and remove", argv[2]);
 	return TOOL_USAGE;
 }

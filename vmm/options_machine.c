@@ -141,7 +141,8 @@ bool options_get_memory(const struct options *options, unsigned int index, struc
 
 static int refuse_list(const char *text, int error, struct why why)
 {
-	const char *problem = "takes a list of the host's CPUs, as 2-5 or 0,2,8-11, and is the last key";
+	const char *problem = "takes a list of the host's CPUs, as 2-5 or 0,2,8-11, and is the "
+			      "last key";
 
 	if (error == -EEXIST)
 		problem = "has a CPU twice; it takes one for each of the guest's";
