@@ -163,6 +163,7 @@ static void cfg_changed(struct pci_dev *pci, uint16_t off, unsigned int len, uin
 				  pci_cfg_read(&pci->cfg, PCI_CFG_DATA, width));
 	}
 	if (master != transport->dev->bus_master) {
+		virtio_irq_hush(transport);
 		virtio_dev_set_bus_master(transport->dev, master);
 		virtio_doorbells_sync(transport);
 		virtio_irq_sync(transport);
@@ -175,8 +176,8 @@ static void reset(struct pci_dev *pci)
 {
 	struct virtio_pci *transport = transport_of(pci);
 
-	virtio_dev_set_bus_master(transport->dev, false);
 	virtio_common_reset(transport);
+	virtio_dev_set_bus_master(transport->dev, false);
 }
 
 /* --- set-up --- */

@@ -62,6 +62,7 @@ uint64_t virtio_common_read(const struct virtio_pci *transport, uint64_t off, un
 
 void virtio_common_reset(struct virtio_pci *transport)
 {
+	virtio_irq_hush(transport);
 	virtio_dev_reset(transport->dev);
 	virtio_doorbells_sync(transport);
 	virtio_irq_reset(transport);
@@ -75,8 +76,10 @@ static void write_status(struct virtio_pci *transport, uint8_t status)
 		virtio_common_reset(transport);
 		return;
 	}
+	virtio_irq_hush(transport);
 	virtio_dev_set_status(transport->dev, status);
 	virtio_doorbells_sync(transport);
+	virtio_irq_sync(transport);
 }
 
 /* VIRTIO 1.2, 2.7 Split Virtqueues: sizes are powers of two. Another is ignored. */

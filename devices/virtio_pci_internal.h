@@ -77,6 +77,10 @@ void virtio_doorbells_kick(struct virtio_pci *transport, uint64_t off);
 int virtio_irq_init(struct virtio_pci *transport);
 void virtio_irq_finish(struct virtio_pci *transport);
 
+/* Before what may take its time with the lock held: the main loop is not told of signals until
+ * virtio_irq_sync(). */
+void virtio_irq_hush(struct virtio_pci *transport);
+
 /* All sources, or those of one vector, as the MSI-X registers and Bus Master now want them. */
 void virtio_irq_sync(struct virtio_pci *transport);
 void virtio_irq_vector_changed(struct pci_dev *pci, unsigned int vector);

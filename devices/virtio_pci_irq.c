@@ -153,12 +153,15 @@ static uint8_t take_signals(struct virtio_pci *transport)
 }
 
 /* The line may be another function's, too, whose driver cannot make this one let go of it: without
- * a driver nothing is said. What it has missed of the configuration it is told later (virtio.c). */
+ * a driver nothing is said. What it has missed of the configuration it is told later (virtio.c).
+ * Who holds the lock may be waiting for others, for whom the main loop does not wait: the signals
+ * stay where they are. */
 void virtio_pci_service_line(struct virtio_pci *transport)
 {
 	uint8_t isr;
 
-	pthread_mutex_lock(&transport->pci.lock);
+	if (pthread_mutex_trylock(&transport->pci.lock))
+		return;
 	if (transport->lines_watched) {
 		isr = take_signals(transport);
 		if (transport->dev->status & VIRTIO_CONFIG_S_DRIVER_OK)
@@ -180,6 +183,11 @@ uint8_t virtio_irq_take_isr(struct virtio_pci *transport)
 }
 
 /* --- the whole --- */
+
+void virtio_irq_hush(struct virtio_pci *transport)
+{
+	watch_lines(transport, false);
+}
 
 void virtio_irq_sync(struct virtio_pci *transport)
 {

@@ -98,6 +98,39 @@ static void test_virtio_pci_intx_is_for_a_driver(void **state)
 	assert_false(fake_irq_level(f->pci.irq, GSI));
 }
 
+/* The main loop, while a device keeps its lock because it waits for others. */
+static void signal_all(void *opaque)
+{
+	struct fixture *f = opaque;
+
+	eventfd_write(f->fake.dev.queue[1].call_fd, 1);
+	virtio_dev_config_changed(&f->fake.dev);
+	assert_false(line_is_readable(f));
+	virtio_pci_service_line(f->transport);
+}
+
+static void test_virtio_pci_intx_waits_for_the_device(void **state)
+{
+	struct fixture *f = *state;
+
+	f->fake.in_op = signal_all;
+	f->fake.in_op_opaque = f;
+	run(f);
+	assert_true(line_is_readable(f)); /* and nothing is forgotten */
+	virtio_pci_service_line(f->transport);
+	assert_true(fake_irq_level(f->pci.irq, GSI));
+	pci_host_cfg_write(f->pci.host, DEVFN, PCI_COMMAND, 2, PCI_COMMAND_MEMORY);
+	assert_int_equal(f->fake.stops, 1);
+	assert_true(line_is_readable(f));
+	pci_host_cfg_write(f->pci.host, DEVFN, PCI_COMMAND, 2,
+			   PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
+	assert_int_equal(f->fake.starts, 2);
+	pci_dev_reset(virtio_pci_dev(f->transport));
+	assert_int_equal(f->fake.stops, 2);
+	assert_int_equal(f->fake.resets, 1);
+	f->fake.in_op = NULL;
+}
+
 /* A change that no driver has read of is told to the next one, once. */
 static void test_virtio_pci_config_changes_without_a_driver(void **state)
 {
@@ -224,6 +257,7 @@ int main(void)
 		TEST(test_virtio_pci_kicks_that_trap),
 		TEST(test_virtio_pci_intx),
 		TEST(test_virtio_pci_intx_is_for_a_driver),
+		TEST(test_virtio_pci_intx_waits_for_the_device),
 		TEST(test_virtio_pci_config_changes_without_a_driver),
 		TEST(test_virtio_pci_msix),
 		TEST(test_virtio_pci_vectors_out_of_range),

@@ -42,6 +42,8 @@ struct fake_virtio {
 	struct virtio_dev dev;
 	unsigned int starts, stops, resets;
 	int start_error;
+	void (*in_op)(void *opaque); /* called within each start, stop and reset */
+	void *in_op_opaque;
 	uint8_t config[CONFIG_LEN];
 };
 
@@ -75,19 +77,28 @@ static inline void config_write(struct virtio_dev *dev, uint32_t off, uint32_t l
 	memcpy(fake_of(dev)->config + off, bytes, len);
 }
 
+static inline void be_in_op(struct virtio_dev *dev)
+{
+	if (fake_of(dev)->in_op)
+		fake_of(dev)->in_op(fake_of(dev)->in_op_opaque);
+}
+
 static inline int start(struct virtio_dev *dev)
 {
+	be_in_op(dev);
 	fake_of(dev)->starts++;
 	return fake_of(dev)->start_error;
 }
 
 static inline void stop(struct virtio_dev *dev)
 {
+	be_in_op(dev);
 	fake_of(dev)->stops++;
 }
 
 static inline void reset(struct virtio_dev *dev)
 {
+	be_in_op(dev);
 	fake_of(dev)->resets++;
 }
 
