@@ -31,6 +31,14 @@
 #define SOURCE_CHANNEL (1ULL << 32)
 #define SOURCES 3
 
+/*
+ * vhost-user says nothing of times, and others wait for an answer for ever: QEMU 10.0
+ * (hw/virtio/vhost-user.c, vhost_user_read()), crosvm (third_party/vmm_vhost/src/backend_client.rs)
+ * and Cloud Hypervisor (rust-vmm's vhost 0.16, frontend.rs). A stop has the time of what is in
+ * flight, as that is still written to memory which the guest uses for something else afterwards: a
+ * disk has 30 s with Linux 6.12 (drivers/scsi/sd.h, SD_TIMEOUT; drivers/nvme/host/core.c,
+ * nvme_io_timeout).
+ */
 const struct vhost_user_patience vhost_user_patience = {
 	.answer_us = 5000000, .ending_us = 5000000, .stop_us = 30000000};
 

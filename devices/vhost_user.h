@@ -34,9 +34,9 @@ struct vhost_user_listener {
 struct vhost_user_patience {
 	uint64_t answer_us; /* to answer all of what needs no I/O */
 	uint64_t ending_us; /* to do the requests that the driver has made, before it is to stop */
-	uint64_t stop_us;   /* to say that it has stopped */
+	uint64_t stop_us;   /* to stop in all, where those requests are not done by then */
 };
-extern const struct vhost_user_patience vhost_user_patience; /* 5, 5 and 30 seconds */
+extern const struct vhost_user_patience vhost_user_patience;
 
 /* What must be there of a back end. */
 struct vhost_user_needs {
@@ -80,8 +80,9 @@ int vhost_user_set_config(struct vhost_user *user, uint32_t off, uint32_t len,
 /* Hands the enabled queues over, see virtio_ops.start; bounded by the time for answers. */
 int vhost_user_start(struct vhost_user *user, const struct virtio_dev *dev);
 
-/* Takes them back, as far as the back end came; bounded by the other two times. A negative errno:
- * it does not say how far, and its rings need a reset. */
+/* Takes them back, as far as the back end came; bounded by the other two times, or one of them and
+ * the time for answers. A negative errno: it does not say how far, and its rings need a reset;
+ * -ETIMEDOUT: it did not answer. */
 int vhost_user_stop(struct vhost_user *user, struct virtio_dev *dev);
 
 /* A descriptor that the main loop watches; readable when vhost_user_service() has something to do:

@@ -136,14 +136,16 @@ static bool await_used(const struct vhost_user *user, const struct virtio_dev *d
 
 int vhost_user_stop(struct vhost_user *user, struct virtio_dev *dev)
 {
-	uint64_t ending_us = clock_us() + user->patience->ending_us;
-	uint64_t deadline_us;
+	uint64_t now_us = clock_us();
+	uint64_t ending_us = now_us + user->patience->ending_us;
+	uint64_t deadline_us = now_us + user->patience->stop_us;
 	int error = 0;
 
 	if (user->failed)
 		return -EIO;
-	await_used(user, dev, false, ending_us);
-	deadline_us = clock_us() + user->patience->stop_us;
+	/* With nothing in flight it has no reason to wait for anybody. */
+	if (await_used(user, dev, false, ending_us))
+		deadline_us = clock_us() + user->patience->answer_us;
 	for (unsigned int i = 0; i < dev->queues && !error; i++) {
 		struct virtqueue *ring = &dev->queue[i].ring;
 		uint16_t base;

@@ -166,10 +166,10 @@ void virtio_dev_set_bus_master(struct virtio_dev *dev, bool on)
 
 void virtio_dev_reset(struct virtio_dev *dev)
 {
+	dev->status = 0;
 	stop(dev);
 	if (dev->ops->reset)
 		dev->ops->reset(dev);
-	dev->status = 0;
 	dev->accepted = 0;
 	dev->ready = false;
 	dev->broken = false;

@@ -51,7 +51,8 @@ struct virtio_ops {
 	 */
 	int (*start)(struct virtio_dev *dev);
 	/* Ends it. When this returns, no thread and no host request of the device touches guest
-	 * memory or a queue: what was in flight is completed. Not called unless started. */
+	 * memory or a queue: what was in flight is completed. Not called unless started. In a reset
+	 * dev->status is 0 already. */
 	void (*stop)(struct virtio_dev *dev);
 	/* Optional. The device is stopped, and forgets what the driver told it. */
 	void (*reset)(struct virtio_dev *dev);

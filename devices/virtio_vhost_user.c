@@ -47,6 +47,7 @@ struct virtio_vhost_user {
 	atomic_bool lost;                /* there is no back end */
 	atomic_bool left;                /* and is not to be one */
 	atomic_bool serving;             /* it has the rings: else the driver wants no news of it */
+	bool silent;                     /* it did not answer the stop that this reset began with */
 };
 
 static struct virtio_vhost_user *device_of(struct virtio_dev *dev)
@@ -176,21 +177,29 @@ static int start(struct virtio_dev *dev)
 static void stop(struct virtio_dev *dev)
 {
 	struct virtio_vhost_user *device = device_of(dev);
+	int error;
 
 	device->serving = false;
-	if (!device->lost && vhost_user_stop(device->back_end, dev) && !device->left)
+	if (device->lost)
+		return;
+	error = vhost_user_stop(device->back_end, dev);
+	device->silent = error == -ETIMEDOUT && !dev->status;
+	if (error && !device->left)
 		virtio_dev_break(dev, "its back end does not tell how far it came");
 }
 
-/* A back end that was started again is found here, when the driver begins anew. */
+/* A back end that was started again is found here, when the driver begins anew; one that has just
+ * kept us waiting is not asked again before the next time. */
 static void reset(struct virtio_dev *dev)
 {
 	static struct log_ratelimit limit;
 	struct virtio_vhost_user *device = device_of(dev);
 	char why[WHY_SIZE];
 
-	if (device->left || vhost_user_is_there(device->back_end))
+	if (device->left || device->silent || vhost_user_is_there(device->back_end)) {
+		device->silent = false;
 		return;
+	}
 	if (connect_back_end(device, why, sizeof(why)))
 		log_guest("%s %s: no back end at %s: %s", dev->ops->type, dev->name,
 			  device->config.socket, why);

@@ -305,6 +305,56 @@ static void test_vhost_user_dies_at_the_cache(void **state)
 	end_plan(f);
 }
 
+/* A back end that does not answer is asked once in a reset, for all of its queues; the next reset
+ * finds whoever is there by then. */
+static void test_vhost_user_asks_a_silent_one_once(void **state)
+{
+	struct fixture *f = *state;
+
+	begin_plan(f, &(struct plan){.wrong = SILENCE, .request = VHOST_USER_GET_VRING_BASE});
+	assert_int_equal(create(f, VHOST_USER_BLOCK, 2), 0);
+	bring_up(f, V1);
+	do_request(f, 0);
+	f->patience = short_patience;
+	virtio_dev_reset(f->dev);
+	f->patience = long_patience;
+	assert_false(needs_reset(f)); /* the reset was that */
+	assert_int_equal(fake_back_end_count(f->back_end, VHOST_USER_GET_VRING_BASE), 1);
+	assert_int_equal(fake_back_end_count(f->back_end, VHOST_USER_SET_OWNER), 1);
+	bring_up(f, V1);
+	assert_true(f->dev->running);
+	assert_int_equal(fake_back_end_count(f->back_end, VHOST_USER_SET_OWNER), 2);
+	do_request(f, 0);
+	virtio_dev_reset(f->dev);
+	end_plan(f);
+}
+
+/* With requests in flight it has the time of a disk, without them that of an answer: where the
+ * other one is for hours. */
+static void test_vhost_user_has_time_for_requests_alone(void **state)
+{
+	const uint64_t hours = 1ULL << 34;
+	struct fixture *f = *state;
+
+	for (unsigned int in_flight = 0; in_flight < 2; in_flight++) {
+		begin_plan(f, &(struct plan){.wrong = SILENCE,
+					     .request = VHOST_USER_GET_VRING_BASE});
+		f->back_end->asleep = in_flight;
+		assert_int_equal(create(f, VHOST_USER_BLOCK, 1), 0);
+		bring_up(f, V1);
+		if (in_flight) {
+			driver_ring_set(&f->ring[0], 0, RINGS(0), 16, 0, 0);
+			driver_ring_offer(&f->ring[0], 0);
+			f->patience = (struct vhost_user_patience){hours, 1000, 100000};
+		} else {
+			f->patience = (struct vhost_user_patience){100000, 1000, hours};
+		}
+		virtio_dev_reset(f->dev);
+		assert_false(f->dev->running);
+		end_plan(f);
+	}
+}
+
 /* At the end of the machine nobody waits. */
 static void test_vhost_user_leaves(void **state)
 {
@@ -340,7 +390,7 @@ static void test_vhost_user_leaves_while_a_cpu_waits(void **state)
 
 	begin_plan(f, &(struct plan){.wrong = SILENCE, .request = VHOST_USER_GET_VRING_BASE});
 	assert_int_equal(create(f, VHOST_USER_BLOCK, 1), 0);
-	f->patience.stop_us = 1ULL << 34;
+	f->patience.answer_us = 1ULL << 34;
 	bring_up(f, V1);
 	assert_int_equal(pthread_create(&thread, NULL, leave_once_asked, f), 0);
 	virtio_dev_set_bus_master(f->dev, false);
@@ -362,6 +412,8 @@ int main(void)
 		TEST(test_vhost_user_cut),
 		TEST(test_vhost_user_lies),
 		TEST(test_vhost_user_dies_at_the_cache),
+		TEST(test_vhost_user_asks_a_silent_one_once),
+		TEST(test_vhost_user_has_time_for_requests_alone),
 		TEST(test_vhost_user_leaves),
 		TEST(test_vhost_user_leaves_while_a_cpu_waits),
 	};
