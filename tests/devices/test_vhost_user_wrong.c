@@ -335,6 +335,7 @@ static void test_vhost_user_has_time_for_requests_alone(void **state)
 {
 	const uint64_t hours = 1ULL << 34;
 	struct fixture *f = *state;
+	struct driver_ring *ring = &f->driver.ring[0];
 
 	for (unsigned int in_flight = 0; in_flight < 2; in_flight++) {
 		begin_plan(f, &(struct plan){.wrong = SILENCE,
@@ -343,8 +344,8 @@ static void test_vhost_user_has_time_for_requests_alone(void **state)
 		assert_int_equal(create(f, VHOST_USER_BLOCK, 1), 0);
 		bring_up(f, V1);
 		if (in_flight) {
-			driver_ring_set(&f->ring[0], 0, RINGS(0), 16, 0, 0);
-			driver_ring_offer(&f->ring[0], 0);
+			driver_ring_set(ring, 0, ring->gpa, 16, 0, 0);
+			driver_ring_offer(ring, 0);
 			f->patience = (struct vhost_user_patience){hours, 1000, 100000};
 		} else {
 			f->patience = (struct vhost_user_patience){100000, 1000, hours};
