@@ -89,6 +89,10 @@ int firmware_name_vars(struct opening *opening, const char *guest)
 		return firmware_refuse(opening, -ENAMETOOLONG, "", "the path of its variables "
 				       "would have %d bytes, 1023 are possible; give vars=FILE",
 				       len);
+	/* What root's guest writes there all other machines would begin with. */
+	if (!strcmp(opening->vars, opening->template) && !strncmp(opening->vars, "/usr/", 5))
+		return firmware_refuse(opening, -EINVAL, opening->vars, "this is the template of "
+				       "all machines; name another file, it is made of this one");
 	return 0;
 }
 

@@ -197,6 +197,21 @@ static void test_firmware_refuses_files(void **state)
 	assert_int_equal(access("new.img.vars", F_OK), -1);
 }
 
+/* A machine of root's could write to it. */
+static void test_firmware_keeps_the_template(void **state)
+{
+	struct firmware_option option = parse("uefi,vars=/usr/share/OVMF/OVMF_VARS_4M.fd");
+	char why[512];
+	struct opening opening = {
+		.option = &option, .code = OVMF_CODE, .ret_why = why, .why_size = sizeof(why)};
+
+	(void)state;
+	assert_int_equal(firmware_name_vars(&opening, NULL), -EINVAL);
+	assert_non_null(strstr(why, "OVMF_VARS_4M.fd: this is the template of all machines"));
+	option = parse("uefi,vars=/usr/share/OVMF/mine.fd");
+	assert_int_equal(firmware_name_vars(&opening, NULL), 0);
+}
+
 static void test_firmware_plain_rom(void **state)
 {
 	struct firmware_files *files;
@@ -500,6 +515,7 @@ int main(void)
 		cmocka_unit_test(test_firmware_option),
 		cmocka_unit_test(test_firmware_option_refuses),
 		cmocka_unit_test(test_firmware_refuses_files),
+		cmocka_unit_test(test_firmware_keeps_the_template),
 		cmocka_unit_test(test_firmware_plain_rom),
 		cmocka_unit_test(test_firmware_makes_variables),
 		cmocka_unit_test(test_firmware_keeps_a_name),
