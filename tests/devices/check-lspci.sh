@@ -14,8 +14,9 @@ dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT INT TERM
 
 ${CC:-gcc} -std=c11 -D_GNU_SOURCE -I. -o "$dir/dump_cfg" tests/devices/dump_cfg.c \
-	tests/fake_pci.c tests/fake_irq.c devices/pci*.c devices/root_port*.c devices/pme.c \
-	devices/slot_events.c devices/aer.c devices/q35.c vmm/bus.c vmm/base/*.c -lpthread
+	tests/fake_pci.c tests/fake_irq.c tests/fake_must.c devices/pci*.c devices/root_port*.c \
+	devices/pme.c devices/slot_events.c devices/aer.c devices/q35.c vmm/bus.c vmm/base/*.c \
+	-lpthread
 "$dir/dump_cfg" > "$dir/dump.txt"
 "$lspci" -n -vv -F "$dir/dump.txt" > "$dir/lspci.txt" 2> "$dir/stderr.txt"
 # Whether this machine has kernel modules is not what is checked.
