@@ -21,7 +21,7 @@ static const char help[] =
 	"\n"
 	"GUEST is recognised by its content. A kernel: a Linux bzImage, a PVH ELF image, or a\n"
 	"unified kernel image, which brings its initrd and command line (--append replaces that).\n"
-	"A raw disk image or disk, which becomes the first disk: booted by --firmware.\n"
+	"A raw disk image or disk, which becomes the first disk: booted by UEFI, or --firmware.\n"
 	"\n"
 	"  --gpu SLOT[,KEY=VALUE]... pass a PCI slot, all its functions, behind a root port of\n"
 	"                            its own; SLOT: 01:00.0, 0000:01:00.0 or vfio-user:PATH;\n"
@@ -166,8 +166,10 @@ static int parse_options(int argc, char *const argv[], bool first, struct option
 		if (option_is_first(&option_specs[id - SPEC_FIRST]) == first)
 			error = option_set(&option_specs[id - SPEC_FIRST], options, optarg, why);
 	}
+	/* An empty word is no option that takes a config's away. */
 	for (; !first && !error && optind < argc; optind++)
-		error = option_set(find("kernel"), options, argv[optind], why);
+		error = *argv[optind] ? option_set(find("kernel"), options, argv[optind], why)
+				      : options_set_kernel(options, argv[optind], why);
 	return error;
 }
 
