@@ -20,7 +20,7 @@ BARE_LDFLAGS := -nostdlib -static -no-pie -Wl,-Ttext-segment=0x100000 -Wl,-z,nos
 
 # Of 240 KiB: with 16 KiB of variables it is a power of two (lib_flash.h).
 BARE_ROMS := $(patsubst %,$(BUILD)/$(BARE_DIR)/%.rom,flash flash-cut fw-cfg)
-BARE_DISKS := $(BUILD)/$(BARE_DIR)/boot-sector.img
+BARE_DISKS := $(patsubst %,$(BUILD)/$(BARE_DIR)/%.img,boot-sector large-bar)
 BARE_ROM_SIZE := 0x3c000
 BARE_ROM_START := 0xfffc4000
 
@@ -50,7 +50,7 @@ $(BUILD)/$(BARE_DIR)/%.rom: $(BUILD)/$(BARE_DIR)/%.elf $(BARE_DIR)/rom.S $(BARE_
 	$(Q)objcopy -O binary -j .text $@.linked $@
 	@rm -f $@.elf $@.o $@.linked
 
-$(BARE_DISKS): $(BUILD)/%.img: %.S $(BARE_DIR)/bare.mk
+$(BARE_DISKS): $(BUILD)/%.img: %.S $(BARE_HEADERS) $(BARE_DIR)/bare.mk
 	@mkdir -p $(@D)
 	$(say) "GUEST $@"
 	$(Q)$(BARE_CC) $(BARE_CFLAGS) -c -o $@.o $<

@@ -68,7 +68,7 @@ static void init_bars(struct function *fn)
 	init_bar(fn, BAR_MSIX, 0, MSIX_BAR_SIZE);
 	if (fn->kind->vram) {
 		init_bar(fn, 2, PCI_BASE_ADDRESS_MEM_TYPE_64 | PCI_BASE_ADDRESS_MEM_PREFETCH,
-			 VRAM_SIZE);
+			 fn->slot->vram_size);
 		fn->region[2].mappable = true;
 	}
 	fn->region[VFIO_PCI_CONFIG_REGION_INDEX] = (struct region){CONFIG_SIZE, CONFIG_SIZE, false};

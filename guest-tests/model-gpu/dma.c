@@ -116,7 +116,8 @@ static uint8_t *locate(struct function *fn, uint64_t addr, uint64_t len, bool is
 
 	*ret_len = len;
 	if (addr & ADDRESS_VRAM)
-		return fn->kind->vram && off <= VRAM_SIZE && len <= VRAM_SIZE - off ?
+		return fn->kind->vram && off <= fn->slot->vram_size &&
+		       len <= fn->slot->vram_size - off ?
 		       fn->slot->vram + off : NULL;
 	if (!config_master_enabled(fn))
 		return NULL;

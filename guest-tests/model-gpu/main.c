@@ -47,12 +47,13 @@ static _Noreturn void usage(int status)
 {
 	fprintf(status ? stderr : stdout,
 		"usage: model-gpu --socket DIR [--functions gpu,audio,usbc] [--nvidia]\n"
-		"       [--no-low-power] [--no-wakeup] [--no-reset] [--sparse]\n"
+		"       [--no-low-power] [--no-wakeup] [--no-reset] [--sparse] [--vram GIB]\n"
 		"       [--config [FN:]FAULT] [--control PATH] [--script FILE] [--verbose]\n");
 	exit(status);
 }
 
-enum { OPT_SOCKET, OPT_FUNCTIONS, OPT_CONFIG, OPT_CONTROL, OPT_SCRIPT, OPT_HELP, OPT_FLAG };
+enum { OPT_SOCKET, OPT_FUNCTIONS, OPT_CONFIG, OPT_CONTROL, OPT_SCRIPT, OPT_VRAM, OPT_HELP,
+       OPT_FLAG };
 
 /* What a flag sets, and to what. */
 static const struct {
@@ -73,6 +74,7 @@ static const struct option long_options[] = {
 	{"config", required_argument, NULL, OPT_CONFIG},
 	{"control", required_argument, NULL, OPT_CONTROL},
 	{"script", required_argument, NULL, OPT_SCRIPT},
+	{"vram", required_argument, NULL, OPT_VRAM},
 	{"help", no_argument, NULL, OPT_HELP},
 	{"nvidia", no_argument, NULL, OPT_FLAG},
 	{"no-low-power", no_argument, NULL, OPT_FLAG + 1},
@@ -83,11 +85,23 @@ static const struct option long_options[] = {
 	{0},
 };
 
+/* A BAR has a power of two of bytes. */
+static uint64_t vram_bytes(const char *text)
+{
+	char *end;
+	unsigned long gib = strtoul(text, &end, 10);
+
+	if (*end || !gib || gib > VRAM_GIB_MAX || gib & (gib - 1))
+		stop(text, "--vram takes a power of two from 1 to 1024, of GiB");
+	return (uint64_t)gib << 30;
+}
+
 static void parse_options(struct options *options, int argc, char **argv)
 {
 	int option;
 
 	slot.low_power = slot.wakeup = slot.reset = true;
+	slot.vram_size = VRAM_SIZE;
 	while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
 		switch (option) {
 		case OPT_SOCKET: options->dir = optarg; break;
@@ -95,6 +109,7 @@ static void parse_options(struct options *options, int argc, char **argv)
 		case OPT_CONFIG: options->config = optarg; break;
 		case OPT_CONTROL: options->control = optarg; break;
 		case OPT_SCRIPT: options->script = optarg; break;
+		case OPT_VRAM: slot.vram_size = vram_bytes(optarg); break;
 		case OPT_HELP: usage(0);
 		case '?': usage(2);
 		default:
@@ -137,9 +152,9 @@ static void add_functions(char *names)
 static void create_vram(void)
 {
 	slot.vram_fd = memfd_create("vram", MFD_CLOEXEC);
-	if (slot.vram_fd < 0 || ftruncate(slot.vram_fd, VRAM_SIZE))
+	if (slot.vram_fd < 0 || ftruncate(slot.vram_fd, (off_t)slot.vram_size))
 		stop("VRAM", strerror(errno));
-	slot.vram = mmap(NULL, VRAM_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE,
+	slot.vram = mmap(NULL, slot.vram_size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE,
 			 slot.vram_fd, 0);
 	if (slot.vram == MAP_FAILED)
 		stop("VRAM", strerror(errno));

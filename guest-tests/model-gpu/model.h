@@ -22,7 +22,8 @@
 #define DMA_MAPS_MAX 256U
 #define CONFIG_SIZE 4096U
 #define MSIX_BAR_SIZE 0x4000U
-#define VRAM_SIZE (256ULL << 20)
+#define VRAM_SIZE (256ULL << 20) /* unless --vram says otherwise */
+#define VRAM_GIB_MAX 1024U
 #define FOREVER UINT32_MAX
 
 struct function;
@@ -289,6 +290,7 @@ struct slot {
 	unsigned int random_percent;
 	int vram_fd;
 	uint8_t *vram;
+	uint64_t vram_size;     /* a power of two */
 	uint64_t vram_touched;  /* times that VRAM had been touched while there was no power */
 };
 

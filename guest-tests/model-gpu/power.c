@@ -24,7 +24,8 @@ static void lose_vram(struct slot *slot)
 {
 	if (!vram_populated(slot))
 		return;
-	if (fallocate(slot->vram_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, VRAM_SIZE))
+	if (fallocate(slot->vram_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0,
+		      (off_t)slot->vram_size))
 		perror("model-gpu: VRAM keeps its contents");
 }
 
