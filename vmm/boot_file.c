@@ -10,6 +10,7 @@
 #include "vmm/base/bits.h"
 #include "vmm/boot_internal.h"
 #include "vmm/mem.h"
+#include "vmm/mem_fault.h"
 
 #define READ_CHUNK (64 * MIB)
 #define MAGIC_MAX 8
@@ -150,8 +151,10 @@ int boot_file_read(const struct boot_file *file, void *buffer, uint64_t size, ui
 		if (got < 0) {
 			int error = errno;
 
+			/* Straight into the guest's memory. */
 			return boot_refuse(file, why, -error, "it cannot be read: %s",
-					   strerror(error));
+					   error == EFAULT ? MEM_FAULT_SENTENCE
+							   : strerror(error));
 		}
 		if (!got)
 			return boot_refuse(file, why, -EIO, "the file changed: it ends at byte "

@@ -12,6 +12,7 @@
 #include "vmm/base/bits.h"
 #include "vmm/hugepages.h"
 #include "vmm/kvm.h"
+#include "vmm/mem_fault.h"
 #include "vmm/prefault.h"
 
 #define PAGE 4096ULL
@@ -100,8 +101,8 @@ static unsigned int memfd_flags(uint64_t page)
 	return flags;
 }
 
-/* Huge pages are reserved here, all of them: later there is nobody to tell that they are missing,
- * but a signal. */
+/* Huge pages are reserved here, all of them: without MAP_NORESERVE mmap() fails where the pool has
+ * too few (Linux, hugetlbpage.rst). What may be missing all the same: vmm/mem_fault.h. */
 static int map_ram(struct mem *mem, uint64_t size, uint64_t page)
 {
 	int reserve = page ? 0 : MAP_NORESERVE;
@@ -118,6 +119,7 @@ static int map_ram(struct mem *mem, uint64_t size, uint64_t page)
 		return -errno;
 	mem->hva = hva;
 	mem->size = size;
+	mem_fault_watch(hva, size);
 	return 0;
 }
 
@@ -131,13 +133,17 @@ static int add_blocks(struct mem *mem, uint64_t low_max)
 	return error;
 }
 
-/* The pool of huge pages has its own words for what is missing. */
-static void explain(const struct mem_config *config, int error, char *ret_why, size_t why_size)
+/* The pool of huge pages has its own words for what is missing, while nothing is reserved yet. */
+static void explain(const struct mem_config *config, bool is_mapped, int error, char *ret_why,
+		    size_t why_size)
 {
 	char why[256];
 
-	if (config->page && hugepages_check(HUGEPAGES_FOLDER, config->page, config->size, why,
-					    sizeof(why)))
+	if (is_mapped && config->page && (error == -EFAULT || error == -ENOMEM))
+		snprintf(ret_why, why_size, "--memory: " MEM_FAULT_SENTENCE);
+	else if (!is_mapped && config->page &&
+		 hugepages_check(HUGEPAGES_FOLDER, config->page, config->size, why,
+				 sizeof(why)))
 		snprintf(ret_why, why_size, "--memory: %s", why);
 	else
 		snprintf(ret_why, why_size, "cannot make %llu MiB of guest memory: %s",
@@ -161,7 +167,7 @@ int mem_create(struct kvm *kvm, const struct mem_config *config, struct mem **re
 	if (!error)
 		error = add_blocks(mem, config->low_max);
 	if (error) {
-		explain(config, error, ret_why, why_size);
+		explain(config, mem && mem->hva, error, ret_why, why_size);
 		mem_destroy(mem);
 		return error;
 	}

@@ -30,6 +30,7 @@ struct terminal {
 
 /* For the handler of fatal signals; written once before it is installed. */
 static struct termios saved_mode;
+static struct sigaction bus_error; /* whose SIGBUS was before, vmm/mem_fault.h */
 
 static void restore(void)
 {
@@ -37,17 +38,21 @@ static void restore(void)
 	log_set_raw_terminal(false);
 }
 
-static void on_fatal_signal(int number)
+static void on_fatal_signal(int number, siginfo_t *info, void *context)
 {
-	tcsetattr(STDIN_FILENO, TCSANOW, &saved_mode);
+	restore();
+	if (number == SIGBUS && bus_error.sa_flags & SA_SIGINFO)
+		bus_error.sa_sigaction(number, info, context);
 	raise(number); /* SA_RESETHAND: now with the default action */
 }
 
 static void make_raw(void)
 {
-	struct sigaction action = {.sa_handler = on_fatal_signal, .sa_flags = (int)SA_RESETHAND};
+	struct sigaction action = {.sa_sigaction = on_fatal_signal,
+				   .sa_flags = SA_SIGINFO | (int)SA_RESETHAND};
 	struct termios raw = saved_mode;
 
+	sigaction(SIGBUS, NULL, &bus_error);
 	for (size_t i = 0; i < THREAD_FAULT_SIGNALS; i++)
 		sigaction(thread_fault_signals[i], &action, NULL);
 	cfmakeraw(&raw);

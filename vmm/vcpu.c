@@ -22,6 +22,7 @@
 #include "vmm/cpuid.h"
 #include "vmm/kvm.h"
 #include "vmm/layout.h"
+#include "vmm/mem_fault.h"
 #include "vmm/vcpu_state.h"
 
 #define KICK_SIGNAL (SIGRTMIN)
@@ -172,14 +173,19 @@ static void handle_mmio(struct vcpus *all, struct kvm_run *run)
 		le_set(run->mmio.data, access.len, access.value);
 }
 
+static void fail(struct vcpu *vcpu, const char *why)
+{
+	vcpus_request_pause(vcpu->all);
+	vcpu->all->listener.failed(vcpu->all->listener.opaque, why);
+}
+
 static void report_failure(struct vcpu *vcpu, const char *what, uint64_t code)
 {
 	char why[128];
 
 	snprintf(why, sizeof(why), "cpu %u: KVM cannot run it: %s 0x%llx", vcpu->id, what,
 		 (unsigned long long)code);
-	vcpus_request_pause(vcpu->all);
-	vcpu->all->listener.failed(vcpu->all->listener.opaque, why);
+	fail(vcpu, why);
 }
 
 static void report_unemulated(struct vcpu *vcpu)
@@ -252,6 +258,8 @@ static void run_once(struct vcpu *vcpu)
 	if (error == 0) {
 		vcpu->faults = 0;
 		handle_exit(vcpu);
+	} else if (error == -EFAULT) {
+		fail(vcpu, MEM_FAULT_SENTENCE);
 	} else if (error != -EINTR && error != -EAGAIN) {
 		report_failure(vcpu, strerror(-error), (uint64_t)-error);
 	}
