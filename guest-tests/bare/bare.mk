@@ -1,12 +1,13 @@
-# Bare-metal guests: one ELF file with a PVH entry for each guest-tests/bare/*.c that is not part of
-# the runtime, the same as a ROM for those that begin in firmware's place, a disk that BIOS boots, and
-# the host's programs: with-model runs a guest beside a model GPU, power-cut and flash-cut kill the VMM while its guest
-# writes. Included by the top-level Makefile; the target is bare-guests.
+# Bare-metal guests: one ELF file with a PVH entry for each guest-tests/bare/NAME.c that is not part
+# of the runtime, with its further parts in the folder NAME; the same as a ROM for those that begin
+# in firmware's place; a disk that BIOS boots; and the host's programs: with-model runs a guest
+# beside a model GPU, power-cut and flash-cut kill the VMM while its guest writes. Included by the
+# top-level Makefile; the target is bare-guests.
 
 BARE_CC ?= gcc
 BARE_DIR := guest-tests/bare
 BARE_RUNTIME := $(sort $(wildcard $(BARE_DIR)/start*.S $(BARE_DIR)/lib*.c))
-BARE_HEADERS := $(sort $(wildcard $(BARE_DIR)/*.h))
+BARE_HEADERS := $(sort $(wildcard $(BARE_DIR)/*.h $(BARE_DIR)/*/*.h))
 BARE_HOST := $(BUILD)/$(BARE_DIR)/with-model $(BUILD)/$(BARE_DIR)/power-cut \
 	$(BUILD)/$(BARE_DIR)/flash-cut
 BARE_GUESTS := $(patsubst %.c,$(BUILD)/%.elf,\
@@ -39,6 +40,8 @@ $(BUILD)/$(BARE_DIR)/%.o: $(BARE_DIR)/%.S $(BARE_HEADERS) $(BARE_DIR)/bare.mk
 $(BUILD)/$(BARE_DIR)/%.elf: $(BUILD)/$(BARE_DIR)/%.o $(BARE_OBJECTS)
 	$(say) "GUEST $@"
 	$(Q)$(BARE_CC) $(BARE_LDFLAGS) -o $@ $^
+$(BUILD)/$(BARE_DIR)/virtio-blk.elf: $(patsubst %.c,$(BUILD)/%.o,\
+	$(sort $(wildcard $(BARE_DIR)/virtio-blk/*.c)))
 
 $(BUILD)/$(BARE_DIR)/%.rom: $(BUILD)/$(BARE_DIR)/%.elf $(BARE_DIR)/rom.S $(BARE_HEADERS)
 	$(say) "GUEST $@"
