@@ -114,24 +114,13 @@ static bool transmit(struct net_pair *pair)
 
 /* --- to the driver --- */
 
-/* Takes one more chain; when there is none the driver is asked for a kick. */
-static int take_buffer(struct virtqueue *ring, struct virtqueue_chain *chain)
-{
-	int got;
-
-	do {
-		got = virtqueue_pop(ring, chain);
-	} while (!got && virtqueue_want_kick(ring));
-	return got;
-}
-
 /* One more chain for the frame, of which `done` bytes have their place. How many it took; 0: there
  * is no chain, or the device is broken. */
 static size_t place(struct net_pair *pair, struct virtqueue_chain *chain, unsigned int taken,
 		    size_t done)
 {
 	size_t len = pair->frame_len - done;
-	int got = take_buffer(&pair->rx->ring, chain);
+	int got = virtqueue_pop_or_ask(&pair->rx->ring, chain);
 
 	if (got < 0)
 		virtio_dev_break(pair->dev, virtqueue_complaint(got));

@@ -10,17 +10,6 @@
 #include "vmm/base/bits.h"
 #include "vmm/base/eventfd.h"
 
-/* Takes one more buffer; when there is none the driver is asked for a kick. */
-static int take_buffer(struct virtqueue *ring, struct virtqueue_chain *chain)
-{
-	int got;
-
-	do {
-		got = virtqueue_pop(ring, chain);
-	} while (!got && virtqueue_want_kick(ring));
-	return got;
-}
-
 /* Whoever was refused may come again. */
 static void tell_room_locked(struct virtio_console *console)
 {
@@ -62,7 +51,7 @@ static bool receive_one(struct virtio_console *console)
 	struct virtqueue *ring = &console->dev.queue[RECEIVEQ].ring;
 	struct iovec iov[CONSOLE_QUEUE_SIZE];
 	struct virtqueue_chain chain = {.iov = iov, .capacity = CONSOLE_QUEUE_SIZE};
-	int got = take_buffer(ring, &chain);
+	int got = virtqueue_pop_or_ask(ring, &chain);
 
 	if (got < 0)
 		virtio_dev_break(&console->dev, virtqueue_complaint(got));

@@ -278,6 +278,16 @@ bool virtqueue_want_kick(struct virtqueue *queue)
 	return available(queue);
 }
 
+int virtqueue_pop_or_ask(struct virtqueue *queue, struct virtqueue_chain *chain)
+{
+	int got;
+
+	do {
+		got = virtqueue_pop(queue, chain);
+	} while (!got && virtqueue_want_kick(queue));
+	return got;
+}
+
 /* With event indexes nothing need be written: an index that lies behind asks for no kick. */
 void virtqueue_spare_kicks(struct virtqueue *queue)
 {

@@ -97,6 +97,9 @@ bool virtqueue_must_notify(struct virtqueue *queue);
  */
 bool virtqueue_want_kick(struct virtqueue *queue);
 
+/* As virtqueue_pop(); where there is none, the driver was asked for a kick at its next buffer. */
+int virtqueue_pop_or_ask(struct virtqueue *queue, struct virtqueue_chain *chain);
+
 /* The driver need not kick: the device will look by itself. */
 void virtqueue_spare_kicks(struct virtqueue *queue);
 

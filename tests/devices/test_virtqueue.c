@@ -319,6 +319,21 @@ static void test_virtqueue_asks_for_kicks_by_event_index(void **state)
 	assert_int_equal(f->driver.used->flags, 0);
 }
 
+static void test_virtqueue_asks_only_where_there_is_none(void **state)
+{
+	struct fixture *f = *state;
+
+	virtqueue_spare_kicks(&f->queue);
+	driver_ring_set(&f->driver, 0, DATA, 16, 0, 0);
+	driver_ring_offer(&f->driver, 0);
+	assert_int_equal(virtqueue_pop_or_ask(&f->queue, &f->chain), 1);
+	assert_int_equal(f->driver.used->flags, VRING_USED_F_NO_NOTIFY);
+	assert_int_equal(virtqueue_pop_or_ask(&f->queue, &f->chain), 0);
+	assert_int_equal(f->driver.used->flags, 0);
+	f->driver.avail->idx += SIZE + 1;
+	assert_int_equal(virtqueue_pop_or_ask(&f->queue, &f->chain), -EBADSLT);
+}
+
 /* --- memory that changes under us --- */
 
 struct racer {
@@ -425,6 +440,7 @@ int main(void)
 		TEST(test_virtqueue_notifies_by_event_index),
 		TEST(test_virtqueue_asks_for_kicks_by_flag),
 		TEST(test_virtqueue_asks_for_kicks_by_event_index),
+		TEST(test_virtqueue_asks_only_where_there_is_none),
 		TEST(test_virtqueue_pop_survives_a_race),
 	};
 

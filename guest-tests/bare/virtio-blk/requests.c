@@ -29,7 +29,8 @@ void check_transfers(void)
 			bool table = layout == LAYOUT_INDIRECT || layout == LAYOUT_TAIL;
 
 			if (!table || rings[i].features & FEATURE(VIRTIO_RING_F_INDIRECT_DESC))
-				report(join(rings[i].name, names[layout]), disk_transfers(&disk, layout));
+				report(join(rings[i].name, names[layout]),
+				       disk_transfers(&disk, layout));
 		}
 	}
 }
