@@ -99,6 +99,11 @@ uint8_t virtio_status(const struct virtio *dev)
 	return (uint8_t)virtio_read(dev, VIRTIO_PCI_COMMON_STATUS, 1);
 }
 
+bool virtio_needs_reset(void *dev)
+{
+	return virtio_status(dev) & VIRTIO_CONFIG_S_NEEDS_RESET;
+}
+
 static void add_status(const struct virtio *dev, uint8_t bits)
 {
 	virtio_write(dev, VIRTIO_PCI_COMMON_STATUS, 1, virtio_status(dev) | bits);

@@ -46,6 +46,8 @@ bool virtio_find(unsigned int type, unsigned int index, struct virtio *ret_dev);
 uint32_t virtio_read(const struct virtio *dev, unsigned int off, unsigned int len);
 void virtio_write(const struct virtio *dev, unsigned int off, unsigned int len, uint32_t value);
 uint8_t virtio_status(const struct virtio *dev);
+/* Has it broken? `dev` is a struct virtio; for wait_until(). */
+bool virtio_needs_reset(void *dev);
 
 uint64_t virtio_features(const struct virtio *dev);
 /* From a reset to FEATURES_OK; false when the device does not take these features. */

@@ -257,12 +257,6 @@ static void check_reset(void)
 	report("output goes on", await_out(1));
 }
 
-static bool needs_reset(void *opaque)
-{
-	(void)opaque;
-	return virtio_status(&dev) & VIRTIO_CONFIG_S_NEEDS_RESET;
-}
-
 static void check_nonsense(void)
 {
 	tx.desc[0] = (struct vring_desc){.addr = (uintptr_t)out[0], .len = 16,
@@ -270,12 +264,12 @@ static void check_nonsense(void)
 	queue_offer(&tx, 0);
 	queue_kick(&tx);
 	report("output in a buffer to be written breaks it",
-	       wait_until(needs_reset, NULL, WAIT_MS));
+	       wait_until(virtio_needs_reset, &dev, WAIT_MS));
 	report("set up again", set_up(0));
 	offer_in(0, 0);
 	ask("input");
 	report("input for a buffer to be read breaks it",
-	       wait_until(needs_reset, NULL, WAIT_MS));
+	       wait_until(virtio_needs_reset, &dev, WAIT_MS));
 	virtio_reset(&dev);
 }
 

@@ -69,5 +69,5 @@ void test(void)
 		;
 	report_equal("a read of what is no more: an I/O error", status, BLK_IOERR);
 	report_equal("the device does not need a reset",
-		     virtio_status(&dev) & VIRTIO_CONFIG_S_NEEDS_RESET, 0);
+		     virtio_needs_reset(&dev), 0);
 }

@@ -312,7 +312,6 @@ static void check_broken(void)
 
 	for (unsigned int i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct queue *queue = &net.queue[cases[i].queue];
-		struct stopwatch watch;
 
 		report("set up", net_setup(&net, MRG, 1, cases[i].queue ? BUFFERS : 0, LARGE));
 		if (!cases[i].queue) {
@@ -324,12 +323,8 @@ static void check_broken(void)
 			queue->desc[100].next = 100;
 		queue_offer(queue, 100);
 		queue_kick(queue);
-		stopwatch_start(&watch);
-		while (!(virtio_status(&net.dev) & VIRTIO_CONFIG_S_NEEDS_RESET) &&
-		       stopwatch_us(&watch) < WAIT_MS * 1000ULL)
-			;
 		report(join(cases[i].what, "needs a reset"),
-		       virtio_status(&net.dev) & VIRTIO_CONFIG_S_NEEDS_RESET);
+		       wait_until(virtio_needs_reset, &net.dev, WAIT_MS));
 		report(join(cases[i].what, "after the reset it works"), again());
 	}
 }

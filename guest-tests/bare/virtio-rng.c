@@ -88,24 +88,19 @@ static void check_share(void)
 	report_equal("more than a period's share", sum, 150 * CHUNK);
 }
 
-static bool needs_reset(void *opaque)
-{
-	(void)opaque;
-	return virtio_status(&dev) & VIRTIO_CONFIG_S_NEEDS_RESET;
-}
-
 static void check_nonsense(void)
 {
 	queue.desc[0] = (struct vring_desc){.addr = (uintptr_t)bytes, .len = 16};
 	queue_offer(&queue, 0);
 	queue_kick(&queue);
-	report("a buffer to be read breaks it", wait_until(needs_reset, NULL, WAIT_MS));
+	report("a buffer to be read breaks it",
+	       wait_until(virtio_needs_reset, &dev, WAIT_MS));
 	report("it works after a reset", set_up() && get(bytes, 16) == 16);
 	virtio_negotiate(&dev, FEATURE(VIRTIO_F_VERSION_1));
 	virtio_driver_ok(&dev);
 	queue_kick(&queue);
 	report_equal("without its queue it runs and does nothing",
-		     virtio_status(&dev) & VIRTIO_CONFIG_S_NEEDS_RESET, 0);
+		     virtio_needs_reset(&dev), 0);
 	report("and works after a reset", set_up() && get(bytes, 16) == 16);
 }
 

@@ -103,12 +103,6 @@ static const struct {
 	{"an index that runs ahead", nothing, 0, QUEUE_SIZE},
 };
 
-static bool needs_reset(void *opaque)
-{
-	(void)opaque;
-	return virtio_status(dev) & VIRTIO_CONFIG_S_NEEDS_RESET;
-}
-
 /* The device says that it needs a reset, interrupts for it, and works after one. */
 void check_nonsense(void)
 {
@@ -128,7 +122,7 @@ void check_nonsense(void)
 		__asm__ volatile("mfence" : : : "memory");
 		*(volatile uint16_t *)&queue->avail.idx = (uint16_t)(nonsense[i].ahead + 1);
 		queue_kick(queue);
-		report(nonsense[i].name, wait_until(needs_reset, NULL, WAIT_MS));
+		report(nonsense[i].name, wait_until(virtio_needs_reset, &disk.dev, WAIT_MS));
 		report("the driver is told", irq_wait(VECTOR_CONFIG, before + 1, WAIT_MS));
 		report("nothing was answered", !queue_has_used(queue));
 	}
@@ -161,11 +155,11 @@ void check_bad_rings(void)
 		virtio_write(dev, rings_at[i].off, 4, rings_at[i].value);
 		virtio_write(dev, VIRTIO_PCI_COMMON_Q_ENABLE, 2, 1);
 		virtio_driver_ok(dev);
-		report(rings_at[i].name, needs_reset(NULL));
+		report(rings_at[i].name, virtio_needs_reset(&disk.dev));
 	}
 	virtio_reset(dev);
 	virtio_write(dev, VIRTIO_PCI_COMMON_STATUS, 1, STATUS_DRIVER | VIRTIO_CONFIG_S_DRIVER_OK);
-	report("DRIVER_OK without FEATURES_OK", needs_reset(NULL));
+	report("DRIVER_OK without FEATURES_OK", virtio_needs_reset(&disk.dev));
 	virtio_reset(dev);
 	queue_kick(queue);
 	report_equal("a kick before anything is set up", virtio_status(dev), 0);
