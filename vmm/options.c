@@ -136,17 +136,6 @@ static void fill_long_options(struct option ret_options[OPTIONS_MAX + 1])
 	*ret_options = (struct option){.name = NULL};
 }
 
-static const struct option_spec *find(const char *name)
-{
-	const struct option_spec *spec = option_specs;
-
-	while (strcmp(spec->name, name)) {
-		spec++;
-		assert(spec->name);
-	}
-	return spec;
-}
-
 /* Goes through the command line and sets what is to be looked at first, or the rest. */
 static int parse_options(int argc, char *const argv[], bool first, struct options *options,
 			 struct why why)
@@ -166,10 +155,8 @@ static int parse_options(int argc, char *const argv[], bool first, struct option
 		if (option_is_first(&option_specs[id - SPEC_FIRST]) == first)
 			error = option_set(&option_specs[id - SPEC_FIRST], options, optarg, why);
 	}
-	/* An empty word is no option that takes a config's away. */
 	for (; !first && !error && optind < argc; optind++)
-		error = *argv[optind] ? option_set(find("kernel"), options, argv[optind], why)
-				      : options_set_kernel(options, argv[optind], why);
+		error = options_set_kernel(options, argv[optind], why);
 	return error;
 }
 
@@ -226,6 +213,17 @@ void options_finish(struct options *options)
 		options->kept = kept->next;
 		free(kept);
 	}
+}
+
+static const struct option_spec *find(const char *name)
+{
+	const struct option_spec *spec = option_specs;
+
+	while (strcmp(spec->name, name)) {
+		spec++;
+		assert(spec->name);
+	}
+	return spec;
 }
 
 const char *options_name(unsigned int index)

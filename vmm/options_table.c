@@ -52,10 +52,24 @@ static int refuse_empty(const char *what, struct why why)
 	return -EINVAL;
 }
 
+/* What is longer than every path would only push the reason out of the sentence that refuses it. */
+static bool has_length(const char *dashes, const char *name, const char *value, struct why why)
+{
+	size_t len = strlen(value);
+
+	if (len < PATH_MAX)
+		return true;
+	snprintf(why.text, why.size, "%s%s %.20s...: a value of %zu bytes; it can have %d", dashes,
+		 name, value, len, PATH_MAX - 1);
+	return false;
+}
+
 int options_set_kernel(struct options *options, const char *path, struct why why)
 {
 	if (!*path)
 		return refuse_empty("guest", why);
+	if (!has_length("", "guest", path, why))
+		return -ENAMETOOLONG;
 	if (options->kernel && !options->inherited.kernel) {
 		snprintf(why.text, why.size,
 			 "two guests: '%s' and '%s'; give one, as --kernel or alone",
@@ -200,25 +214,13 @@ static int take_away(const struct option_spec *spec, const char **text, struct w
 	return 0;
 }
 
-/* The kernel's command line has a limit of its own. Else what is longer than every path would only
- * push the reason out of the sentence that refuses it. */
-static bool has_length(const struct option_spec *spec, const char *value, struct why why)
-{
-	size_t len = value ? strlen(value) : 0;
-
-	if (len < PATH_MAX || spec->off == AT(append))
-		return true;
-	snprintf(why.text, why.size, "--%s %.20s...: a value of %zu bytes; it can have %d",
-		 spec->name, value, len, PATH_MAX - 1);
-	return false;
-}
-
 int option_set(const struct option_spec *spec, struct options *options, const char *value,
 	       struct why why)
 {
 	void *at = (char *)options + spec->off;
 
-	if (!has_length(spec, value, why))
+	/* The kernel's command line has a limit of its own. */
+	if (value && spec->off != AT(append) && !has_length("--", spec->name, value, why))
 		return -ENAMETOOLONG;
 	if ((spec->kind == OPTION_TEXT || spec->kind == OPTION_PATH) && !*value)
 		return take_away(spec, at, why);

@@ -410,7 +410,7 @@ static void test_options_says_why_of_what_is_long(void **state)
 			fail_msg("%s: %.60s", cases[i].option, why);
 	}
 	assert_true(parse((const char *[]){text, NULL}, &options, why, sizeof(why)) < 0);
-	assert_non_null(strstr(why, "--kernel aaaa"));
+	assert_non_null(strstr(why, "guest aaaa"));
 	assert_int_equal(parse((const char *[]){"--append", text, "k", NULL}, &options, why,
 			       sizeof(why)), 0);
 }
