@@ -231,7 +231,7 @@ static void test_client_says_why_nobody_is_there(void **state)
 	assert_int_equal(api_connect("", &why), -ENOENT);
 	file = fopen(path, "w");
 	fclose(file);
-	assert_int_equal(api_connect(path, &why), -ECONNREFUSED);
+	assert_int_equal(api_connect(path, &why), -ENOTSOCK);
 	assert_non_null(strstr(why.text, "this is no socket"));
 	unlink(path);
 	snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
