@@ -37,6 +37,7 @@ struct virtio_ops {
 	const char *type;       /* "virtio-block" */
 	uint16_t id;            /* VIRTIO_ID_* of <linux/virtio_ids.h> */
 	uint32_t pci_class;     /* 24 bits */
+	bool awaits_host;       /* stop and reset wait for the host's storage, or another process */
 	/* Where there is a configuration (config_size): `len` bytes at `off`, which lie inside. */
 	void (*config_read)(struct virtio_dev *dev, uint32_t off, uint32_t len, uint8_t *ret_bytes);
 	/* Optional: without it, writes are dropped. */

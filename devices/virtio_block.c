@@ -161,6 +161,7 @@ static const struct virtio_ops block_ops = {
 	.type = "virtio-block",
 	.id = VIRTIO_ID_BLOCK,
 	.pci_class = CLASS_STORAGE_OTHER,
+	.awaits_host = true,
 	.config_read = config_read,
 	.config_write = config_write,
 	.start = start,

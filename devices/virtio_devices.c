@@ -17,6 +17,8 @@
 #include "devices/virtio_vhost_user.h"
 #include "devices/virtio_vsock.h"
 #include "vmm/base/bits.h"
+#include "vmm/base/eventfd.h"
+#include "vmm/base/thread.h"
 #include "vmm/layout.h"
 #include "vmm/loop.h"
 
@@ -25,6 +27,15 @@
 _Static_assert(DISK_MAX <= VIRTIO_BLOCK_SLOTS * FUNCTIONS, "each disk has a place");
 _Static_assert(NET_MAX <= FUNCTIONS, "each network device has a place");
 _Static_assert(VHOST_USER_MAX <= FUNCTIONS, "each vhost-user device has a place");
+
+struct plugged {
+	struct virtio_pci *transport;
+	const struct virtio_dev *dev;
+	/* Its reset, on a thread of its own: the main thread's, but for the thread itself. */
+	bool resetting;
+	pthread_t thread;
+	int done_fd;
+};
 
 struct virtio_devices {
 	struct loop *loop;
@@ -36,8 +47,8 @@ struct virtio_devices {
 	struct virtio_vsock *vsock;
 	struct virtio_pci *vsock_transport;
 	struct virtio_entropy *entropy;
-	struct virtio_pci *transport[TRANSPORTS_MAX];
-	unsigned int transports;
+	struct plugged plugged[TRANSPORTS_MAX];
+	unsigned int count;
 };
 
 static void on_line(void *opaque, int fd)
@@ -73,15 +84,17 @@ static int plug(struct virtio_devices *devices, struct virtio_dev *dev,
 		const struct virtio_machine *machine, unsigned int slot, unsigned int index,
 		unsigned int count)
 {
-	struct virtio_pci **transport = &devices->transport[devices->transports];
+	struct plugged *plugged = &devices->plugged[devices->count];
 	uint8_t devfn = place(slot, index);
 	bool first_of_many = index % FUNCTIONS == 0 && index + 1 < count;
-	int error = virtio_pci_create(dev, machine, devfn, first_of_many, transport);
+	int error = virtio_pci_create(dev, machine, devfn, first_of_many, &plugged->transport);
 
 	if (error)
 		return error;
-	devices->transports++;
-	return loop_add(devices->loop, virtio_pci_line_fd(*transport), on_line, *transport);
+	plugged->dev = dev;
+	devices->count++;
+	return loop_add(devices->loop, virtio_pci_line_fd(plugged->transport), on_line,
+			plugged->transport);
 }
 
 static int create_disk(struct virtio_devices *devices, const struct virtio_devices_config *config,
@@ -207,7 +220,7 @@ static int create_vsock(struct virtio_devices *devices, uint32_t cid,
 		return error;
 	error = plug(devices, virtio_vsock_dev(devices->vsock), machine, VIRTIO_VSOCK_SLOT, 0, 1);
 	if (!error) {
-		devices->vsock_transport = devices->transport[devices->transports - 1];
+		devices->vsock_transport = devices->plugged[devices->count - 1].transport;
 		error = loop_add(devices->loop, virtio_vsock_error_fd(devices->vsock),
 				 on_vsock_error, devices);
 	}
@@ -266,13 +279,47 @@ struct virtio_console *virtio_devices_console(const struct virtio_devices *devic
 	return devices->console;
 }
 
-void virtio_devices_reset(struct virtio_devices *devices)
+/* --- reset --- */
+
+static void *reset_plugged(void *opaque)
 {
-	for (unsigned int i = 0; i < devices->transports; i++)
-		pci_dev_reset(virtio_pci_dev(devices->transport[i]));
+	struct plugged *plugged = opaque;
+
+	pci_dev_reset(virtio_pci_dev(plugged->transport));
+	eventfd_signal(plugged->done_fd);
+	return NULL;
+}
+
+static void end_reset(struct plugged *plugged)
+{
+	if (plugged->resetting)
+		pthread_join(plugged->thread, NULL);
+	plugged->resetting = false;
+}
+
+unsigned int virtio_devices_reset(struct virtio_devices *devices, int done_fd)
+{
+	unsigned int begun = 0;
+
+	for (unsigned int i = 0; i < devices->count; i++) {
+		struct plugged *plugged = &devices->plugged[i];
+
+		end_reset(plugged);
+		plugged->done_fd = done_fd;
+		plugged->resetting = plugged->dev->ops->awaits_host &&
+				     !thread_create(&plugged->thread, plugged->dev->name,
+						    reset_plugged, plugged);
+		if (plugged->resetting)
+			begun++;
+		else
+			pci_dev_reset(virtio_pci_dev(plugged->transport));
+	}
 	if (devices->console)
 		virtio_console_drop_input(devices->console);
+	return begun;
 }
+
+/* --- the end --- */
 
 void virtio_devices_leave(struct virtio_devices *devices)
 {
@@ -285,9 +332,12 @@ void virtio_devices_destroy(struct virtio_devices *devices)
 	if (!devices)
 		return;
 	virtio_devices_leave(devices);
-	for (unsigned int i = 0; i < devices->transports; i++) {
-		loop_remove(devices->loop, virtio_pci_line_fd(devices->transport[i]));
-		virtio_pci_destroy(devices->transport[i]);
+	for (unsigned int i = 0; i < devices->count; i++) {
+		struct virtio_pci *transport = devices->plugged[i].transport;
+
+		end_reset(&devices->plugged[i]);
+		loop_remove(devices->loop, virtio_pci_line_fd(transport));
+		virtio_pci_destroy(transport);
 	}
 	for (unsigned int i = 0; i < DISK_MAX; i++)
 		virtio_block_destroy(devices->block[i]);

@@ -45,8 +45,12 @@ uint8_t virtio_devices_disk_devfn(unsigned int index);
 /* NULL: there is none. */
 struct virtio_console *virtio_devices_console(const struct virtio_devices *devices);
 
-/* As after creation: nothing is in flight when it returns. No vCPU may run. */
-void virtio_devices_reset(struct virtio_devices *devices);
+/*
+ * As after creation, with nothing in flight. No vCPU may run. Those that wait for the host's
+ * storage or another process go on by themselves, all at once: returns how many, and 1 is added to
+ * the eventfd `done_fd` when one of them is done, until when no other reset may begin. Main thread.
+ */
+unsigned int virtio_devices_reset(struct virtio_devices *devices, int done_fd);
 
 /* The machine ends, a vCPU may still run: those that wait for another process do not any more. */
 void virtio_devices_leave(struct virtio_devices *devices);

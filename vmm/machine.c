@@ -84,10 +84,10 @@ static int create_core(struct machine *m, char *why, size_t why_size)
 	m->mmio = bus_create("mmio");
 	m->loop = loop_create();
 	m->reset_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	m->slots_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	m->awaited_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	m->sleep_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	return m->irq && m->doorbells && m->port && m->mmio && m->loop && m->reset_fd >= 0 &&
-			       m->slots_fd >= 0 && m->sleep_fd >= 0
+			       m->awaited_fd >= 0 && m->sleep_fd >= 0
 		       ? 0
 		       : -ENOMEM;
 }
@@ -200,7 +200,7 @@ int machine_create(const struct options *options, struct machine **ret_machine, 
 	if (machine) {
 		*machine = (struct machine){.options = options, .kvm = KVM_CLOSED,
 					    .signal_fd = -1, .reset_fd = -1,
-					    .slots_fd = -1, .sleep_fd = -1};
+					    .awaited_fd = -1, .sleep_fd = -1};
 		error = build(machine, ret_why, why_size);
 	}
 	if (error)
@@ -270,8 +270,8 @@ void machine_destroy(struct machine *machine)
 		close(machine->signal_fd);
 	if (machine->reset_fd >= 0)
 		close(machine->reset_fd);
-	if (machine->slots_fd >= 0)
-		close(machine->slots_fd);
+	if (machine->awaited_fd >= 0)
+		close(machine->awaited_fd);
 	if (machine->sleep_fd >= 0)
 		close(machine->sleep_fd);
 	free(machine);

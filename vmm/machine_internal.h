@@ -59,9 +59,9 @@ struct machine {
 	_Atomic(const char *) fault; /* by which a CPU has asked for it */
 	unsigned int faults;     /* resets by one; main thread's, as: */
 	uint64_t faults_said_us; /* of clock_us() */
-	int slots_fd;            /* eventfd: so many slots have done what they were asked */
-	uint64_t slots_awaited;  /* how many have not, and no CPU runs; main thread's, as these: */
-	void (*slots_done)(struct machine *machine); /* what comes then */
+	int awaited_fd;          /* eventfd: so many slots and devices are done with a step */
+	uint64_t awaited;        /* how many are not, and no CPU runs; main thread's, as these: */
+	void (*then)(struct machine *machine); /* what comes then */
 	bool reset_waits;        /* ... or a reset that was asked for meanwhile */
 	int sleep_fd;            /* eventfd: S3 begins or ends */
 	bool is_suspended;       /* in S3, all is off; this and the next are the main thread's */
@@ -114,18 +114,20 @@ int machine_load(struct machine *machine, struct boot_entry *ret_entry, char *re
 int machine_load_guest(struct machine *machine, char *ret_why, size_t why_size);
 
 /* All devices, then the guest from the start. Begins it: the host may take a minute over the cards,
- * for which the main thread does not wait. Another reset meanwhile is the same one. Where the guest
- * was asked to power off, this is its end. */
+ * disks and other processes half of one, for which the main thread does not wait. Another reset
+ * meanwhile is the same one. Where the guest was asked to power off, this is its end. */
 void machine_reset(struct machine *machine);
 
-/* Has every slot do what takes the host its time; then comes `done`, if nothing ended before. */
+/* Has every slot do what takes the host its time. When these and the devices before them are done
+ * comes `done`, if nothing ended before. */
 void machine_await_slots(struct machine *machine, void (*ask)(struct vfio_slot *slot, int done_fd),
 			 void (*done)(struct machine *machine));
 
-/* Callback for `slots_fd`. */
-void machine_slots_are_done(void *opaque, int fd);
+/* Callback for `awaited_fd`. */
+void machine_parts_are_done(void *opaque, int fd);
 
-/* Those of a machine that lose all of their state in S3, too, but for the slots. */
+/* Those of a machine that lose all of their state in S3, too, but for the slots;
+ * machine_await_slots() is what comes next. */
 void machine_reset_devices(struct machine *machine);
 
 /* --- machine_sleep.c --- */

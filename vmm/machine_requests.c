@@ -200,8 +200,10 @@ static void on_reset(void *opaque, int fd)
 	struct machine *machine = opaque;
 	uint64_t count;
 
-	/* Paused first: what several CPUs ask for at the same time is one reset, or the end. */
-	vcpus_wait_paused(machine->vcpus);
+	/* Paused first: what several CPUs ask for at the same time is one reset, or the end. Until
+	 * then `fd` stays as it is, and others have their turn. */
+	if (!vcpus_try_pause(machine->vcpus))
+		return;
 	/* A guest that says that it panicked and resets is reset once. */
 	machine_take_panic(machine);
 	if (read(fd, &count, sizeof(count)) != sizeof(count) || loop_is_stopping(machine->loop))
@@ -293,7 +295,7 @@ int machine_watch(struct machine *m)
 	} sources[] = {
 		{m->signal_fd, on_signal},
 		{m->reset_fd, on_reset},
-		{m->slots_fd, machine_slots_are_done},
+		{m->awaited_fd, machine_parts_are_done},
 		{m->sleep_fd, machine_change_sleep},
 		{rtc_timer_fd(m->rtc), on_rtc_timer},
 		{console ? virtio_console_room_fd(console) : serial_room_fd(m->serial),

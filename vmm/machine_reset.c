@@ -31,7 +31,7 @@ int machine_load_guest(struct machine *m, char *why, size_t why_size)
 
 void machine_reset_devices(struct machine *m)
 {
-	virtio_devices_reset(m->virtio);
+	m->awaited += virtio_devices_reset(m->virtio, m->awaited_fd);
 	pvpanic_reset(m->pvpanic);
 	serial_reset(m->serial);
 	terminal_drop_input(m->terminal);
@@ -49,7 +49,7 @@ static bool end_if_asked(struct machine *m)
 	return asked;
 }
 
-/* The cards are done, and nobody else was to do anything meanwhile. */
+/* Cards and disks are done, and nobody else was to do anything meanwhile. */
 static void begin_anew(struct machine *m)
 {
 	char why[WHY_SIZE] = "the CPUs refuse their reset state";
@@ -69,12 +69,12 @@ void machine_await_slots(struct machine *m, void (*ask)(struct vfio_slot *slot, 
 {
 	struct vfio_slot *slot;
 
-	m->slots_done = done;
-	while ((slot = slots_get(m->slots, (unsigned int)m->slots_awaited))) {
-		m->slots_awaited++;
-		ask(slot, m->slots_fd);
+	m->then = done;
+	for (unsigned int i = 0; (slot = slots_get(m->slots, i)); i++) {
+		m->awaited++;
+		ask(slot, m->awaited_fd);
 	}
-	if (!m->slots_awaited)
+	if (!m->awaited)
 		done(m);
 }
 
@@ -87,12 +87,12 @@ void machine_reset(struct machine *m)
 
 	if (end_if_asked(m))
 		return;
-	if (m->slots_awaited && m->slots_done != begin_anew) {
+	if (m->awaited && m->then != begin_anew) {
 		m->reset_waits = true; /* for a step of S3 to end */
 		return;
 	}
 	m->reset_cause = NULL;
-	if (m->slots_awaited)
+	if (m->awaited)
 		return;
 	events_emit(&(struct event){.event = "reset", .cause = cause, .number = &faults,
 				    .numbers = m->faults > 0});
@@ -109,20 +109,20 @@ void machine_reset(struct machine *m)
 	machine_await_slots(m, vfio_slot_reset, begin_anew);
 }
 
-void machine_slots_are_done(void *opaque, int fd)
+void machine_parts_are_done(void *opaque, int fd)
 {
 	struct machine *m = opaque;
 	uint64_t count;
 
 	if (read(fd, &count, sizeof(count)) != sizeof(count))
 		return;
-	m->slots_awaited -= count;
-	if (m->slots_awaited || loop_is_stopping(m->loop))
+	m->awaited -= count;
+	if (m->awaited || loop_is_stopping(m->loop))
 		return;
 	if (m->reset_waits) {
 		m->reset_waits = false;
 		machine_reset(m);
 	} else {
-		m->slots_done(m);
+		m->then(m);
 	}
 }

@@ -125,15 +125,17 @@ static void fall_asleep(struct machine *m)
 	machine_await_slots(m, vfio_slot_suspend, be_asleep);
 }
 
-/* While slots are awaited, the end of that looks itself. What a reset overtook is void. */
+/* While others are awaited, the end of that looks itself. What a reset overtook is void. */
 void machine_change_sleep(void *opaque, int fd)
 {
 	struct machine *m = opaque;
+	bool due = acpi_pm_is_suspended(m->pm) && !m->awaited && !loop_is_stopping(m->loop);
 
+	if (due && !vcpus_try_pause(m->vcpus))
+		return; /* `fd` stays as it is */
 	eventfd_drain(fd);
-	if (!acpi_pm_is_suspended(m->pm) || m->slots_awaited || loop_is_stopping(m->loop))
+	if (!due)
 		return;
-	vcpus_wait_paused(m->vcpus);
 	if (m->is_suspended)
 		wake_if_due(m);
 	else

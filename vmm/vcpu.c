@@ -369,26 +369,34 @@ void vcpus_request_pause(struct vcpus *vcpus)
 	pthread_mutex_unlock(&vcpus->lock);
 }
 
-/* One kick is not enough where a thread writes to a terminal or pipe that nobody reads: it may come
- * just before the write, and a string instruction writes many bytes. */
-void vcpus_wait_paused(struct vcpus *vcpus)
+bool vcpus_try_pause(struct vcpus *vcpus)
 {
 	unsigned int threads = 0;
 	struct timespec until;
+	bool paused;
 
 	for (unsigned int id = 0; id < vcpus->count; id++)
 		threads += vcpus->vcpu[id].has_thread;
 	vcpus_request_pause(vcpus);
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_nsec += KICK_PERIOD_NS;
+	until.tv_sec += until.tv_nsec / SECOND_NS;
+	until.tv_nsec %= SECOND_NS;
 	pthread_mutex_lock(&vcpus->lock);
-	while (vcpus->paused < threads) {
-		clock_gettime(CLOCK_MONOTONIC, &until);
-		until.tv_nsec += KICK_PERIOD_NS;
-		until.tv_sec += until.tv_nsec / SECOND_NS;
-		until.tv_nsec %= SECOND_NS;
-		if (pthread_cond_timedwait(&vcpus->changed, &vcpus->lock, &until))
-			kick_locked(vcpus);
-	}
+	while (vcpus->paused < threads &&
+	       !pthread_cond_timedwait(&vcpus->changed, &vcpus->lock, &until))
+		;
+	paused = vcpus->paused == threads;
 	pthread_mutex_unlock(&vcpus->lock);
+	return paused;
+}
+
+/* One kick is not enough where a thread writes to a terminal or pipe that nobody reads: it may come
+ * just before the write, and a string instruction writes many bytes. */
+void vcpus_wait_paused(struct vcpus *vcpus)
+{
+	while (!vcpus_try_pause(vcpus))
+		;
 }
 
 void vcpus_destroy(struct vcpus *vcpus)

@@ -42,6 +42,8 @@ int vcpus_start(struct vcpus *vcpus, const struct cpu_list *pin);
 void vcpus_resume(struct vcpus *vcpus);
 void vcpus_request_pause(struct vcpus *vcpus); /* any thread, returns at once */
 void vcpus_wait_paused(struct vcpus *vcpus);   /* main thread; requests as well */
+/* The same, for a moment: false if a CPU is still in an access, which may wait for others. */
+bool vcpus_try_pause(struct vcpus *vcpus);
 
 /* Ends the threads and frees everything. Accepts NULL. */
 void vcpus_destroy(struct vcpus *vcpus);
