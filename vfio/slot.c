@@ -190,14 +190,16 @@ int vfio_slot_plug(struct vfio_slot *slot, const struct vfio_machine *machine, c
 
 void vfio_slot_info(struct vfio_slot *slot, struct vfio_slot_info *ret_info)
 {
+	const struct vfio_slot_status *status = &slot->published.status;
+
 	*ret_info = (struct vfio_slot_info) {.port_dev = (uint8_t)(slot->index + 1)};
-	pthread_mutex_lock(&slot->card_lock);
-	ret_info->d3cold = slot->any_card || slot->card.policy.power == POLICY_POWER_D3COLD;
+	pthread_mutex_lock(&slot->lock);
+	ret_info->d3cold = slot->any_card || status->policy.power == POLICY_POWER_D3COLD;
 	slot->offers_d3cold = ret_info->d3cold;
 	for (unsigned int i = 0; i < HOST_FUNCTIONS; i++)
-		if (slot->any_card || slot->card.fn[i].function)
+		if (slot->any_card || status->fn[i].exists)
 			ret_info->functions |= (uint8_t)(1U << i);
-	pthread_mutex_unlock(&slot->card_lock);
+	pthread_mutex_unlock(&slot->lock);
 }
 
 void vfio_slot_bdf(struct vfio_slot *slot, char ret_bdf[13])

@@ -110,8 +110,6 @@ struct vfio_slot {
 	 * changes it, others look. Outermost; held while a card is put in or taken out. */
 	pthread_mutex_t card_lock;
 	struct vfio_card card;
-	bool any_card;         /* the tables that are written next are for whatever card may come */
-	bool offers_d3cold;    /* the guest's tables do; main thread, no CPU runs, or card_lock */
 
 	/* The power thread's while it runs, else the main thread's. */
 	unsigned int sequence; /* of the request being worked on, for slot_power_done() */
@@ -132,6 +130,9 @@ struct vfio_slot {
 	struct slot_commands commands;
 	unsigned int served;   /* highest ticket answered */
 	struct slot_published published;
+	bool any_card;         /* the tables that are written next are for whatever card may come;
+				* changed with the card, by the power thread alone */
+	bool offers_d3cold;    /* the guest's tables do */
 };
 
 /* A sentence for `ret_why`: `what` of `name` failed with `error` (negative errno). Returns that. */

@@ -106,9 +106,19 @@ static int check_room(const struct vfio_slot *slot, const struct vfio_card *card
 	return 0;
 }
 
+static bool offers_d3cold(struct vfio_slot *slot)
+{
+	bool offers;
+
+	pthread_mutex_lock(&slot->lock);
+	offers = slot->offers_d3cold;
+	pthread_mutex_unlock(&slot->lock);
+	return offers;
+}
+
 static void tell_plugged(struct vfio_slot *slot)
 {
-	bool too_deep = slot->card.policy.power == POLICY_POWER_D3COLD && !slot->offers_d3cold;
+	bool too_deep = slot->card.policy.power == POLICY_POWER_D3COLD && !offers_d3cold(slot);
 	char bdf[sizeof("0000:00:00.0")];
 	const struct event event = {
 		.event = "plug", .device = slot->card.name, .id = slot->card.config.id,
@@ -188,7 +198,6 @@ void slot_empty(struct vfio_slot *slot)
 	pthread_mutex_lock(&slot->card_lock);
 	forget_requests(slot);
 	vfio_card_clear(&slot->card);
-	slot->any_card = true;
 	slot->hold_until = 0;
 	pthread_mutex_unlock(&slot->card_lock);
 	slot_publish_empty(slot);

@@ -68,6 +68,7 @@ void slot_publish_empty(struct vfio_slot *slot)
 {
 	pthread_mutex_lock(&slot->lock);
 	slot->published = (struct slot_published){.sysfs = NULL};
+	slot->any_card = true;
 	pthread_mutex_unlock(&slot->lock);
 }
 

@@ -100,7 +100,8 @@ int vfio_slot_plug(struct vfio_slot *slot, const struct vfio_machine *machine, c
 /* Starts the power thread; before the first vCPU runs. 0 or negative errno. */
 int vfio_slot_start(struct vfio_slot *slot);
 
-/* For tables that the guest reads from its next reset on. Main thread. */
+/* For tables that the guest reads from its next reset on. Any thread, waits for nobody: a card that
+ * is being put in or taken out is there or not. */
 void vfio_slot_info(struct vfio_slot *slot, struct vfio_slot_info *ret_info);
 
 /* Is nothing in it, and may a card be inserted? Any thread, as the next; none blocks. */

@@ -57,7 +57,7 @@ struct fixture {
 	unsigned int index;
 	int result;
 	bool heard_of;
-	sem_t heard;
+	sem_t heard, go_on;
 	/* what became of it */
 	sem_t answer;
 	int error;
@@ -222,6 +222,7 @@ static int setup(void **state)
 	sem_init(&f->returned, 0, 0);
 	sem_init(&f->answer, 0, 0);
 	sem_init(&f->heard, 0, 0);
+	sem_init(&f->go_on, 0, 0);
 	for (unsigned int i = 0; i < SERVERS; i++)
 		f->server[i] = start_server();
 	*state = f;
@@ -256,6 +257,7 @@ static int teardown(void **state)
 	sem_destroy(&f->returned);
 	sem_destroy(&f->answer);
 	sem_destroy(&f->heard);
+	sem_destroy(&f->go_on);
 	close(f->call_fd);
 	loop_destroy(f->loop);
 	acpi_pm_destroy(f->pm);
@@ -410,6 +412,57 @@ static void test_slots_end_while_adding(void **state)
 	assert_int_equal(value, 0);
 }
 
+/* The main loop has its turn at every step of a device that comes and waits for the host. */
+static void call_info(struct fixture *f)
+{
+	struct vfio_slot_status status;
+	struct vfio_slot_info info;
+
+	vfio_slot_info(slots_get(f->slots, 0), &info);
+	assert_int_equal(info.functions, 0xff);
+	assert_true(info.d3cold);
+	vfio_slot_status(slots_get(f->slots, 0), &status);
+	f->name = "gpu0";
+	call_remove(f);
+}
+
+static void hold(void *opaque, const struct fake_user_message *request,
+		 struct fake_user_message *reply)
+{
+	struct fixture *f = opaque;
+
+	(void)request, (void)reply;
+	sem_post(&f->heard);
+	sem_wait(&f->go_on);
+}
+
+static void test_slots_wait_for_no_device(void **state)
+{
+	struct fixture *f = *state;
+
+	start(f);
+	f->server[0]->hook = hold;
+	f->server[0]->hook_opaque = f;
+	assert_int_equal(add(f, 0, NULL), 0);
+	/* From the first request to the last one, which is made under the slot's locks. */
+	while (sem_trywait(&f->answer)) {
+		if (sem_trywait(&f->heard)) {
+			sched_yield();
+			continue;
+		}
+		call(f, call_info);
+		assert_int_equal(f->result, -EBUSY);
+		sem_post(&f->go_on);
+	}
+	if (f->error)
+		fail_msg("%s", f->why);
+	/* Those two, and none was given up meanwhile. */
+	assert_int_equal(f->server[0]->count[VFIO_USER_DEVICE_SET_IRQS], 2);
+	assert_int_equal(vendor(f, 0), 0x1234);
+	f->server[0]->hook = NULL;
+	stop(f);
+}
+
 int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(test_slots_##name, setup, teardown)
@@ -418,6 +471,7 @@ int main(void)
 		CASE(refuse_at_once),
 		CASE(say_what_failed),
 		CASE(of_the_start),
+		CASE(wait_for_no_device),
 		CASE(end_while_adding),
 	};
 
