@@ -154,7 +154,7 @@ static int check_exists(const char *sysfs, const struct host_slot *slot, const c
 	(void)sysfs;
 	if (!asked->exists) {
 		add_text(why, "there is no PCI device %s on this host: lspci -D lists them", bdf);
-		return -ENODEV;
+		return -ENOENT;
 	}
 	/* A guest, as any host, looks at the other functions only when it finds number 0. */
 	if (!slot->fn[0].exists) {

@@ -45,7 +45,8 @@ bool host_group_is_noiommu(const char *sysfs, int group);
  * true before anything is opened: the device exists, an IOMMU is on, every function of the slot is
  * bound to vfio-pci, every device in each group is bound to a driver that keeps it viable
  * (vfio-pci, pci-stub, pcieport, or none). The sentence in `ret_why` names the offender: every
- * device of the group with its driver, and what to do. 0, -ENODEV, -EINVAL, -EBUSY.
+ * device of the group with its driver, and what to do. 0, -ENOENT when the device is not there,
+ * -ENODEV, -EINVAL, -EBUSY.
  */
 int host_slot_read(const char *sysfs, const char *bdf, struct host_slot *ret_slot, char *ret_why,
 		   size_t why_size);
