@@ -1,7 +1,6 @@
 #include "tests/fake_host.h"
 
 #include <errno.h>
-#include <ftw.h>
 #include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -11,6 +10,7 @@
 #include <unistd.h>
 
 #include "tests/fake_must.h"
+#include "tests/fake_tree.h"
 #include "vfio/sysfs.h"
 #include "vmm/base/bits.h"
 
@@ -84,14 +84,6 @@ static void make_link(struct fake_host *fake, const char *target, const char *fm
 }
 
 /* --- the tree --- */
-
-static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	(void)st;
-	(void)type;
-	(void)ftw;
-	return remove(path);
-}
 
 static void bind_to(struct fake_host *fake, const char *name, const char *driver)
 {
@@ -355,9 +347,7 @@ int fake_host_setup(void **state)
 
 	if (!fake)
 		return -1;
-	strcpy(fake->root, "/tmp/fake_host.XXXXXX");
-	if (!mkdtemp(fake->root))
-		return -1;
+	fake->root = fake_tree_create();
 	snprintf(fake->sysfs, sizeof(fake->sysfs), "%s/sys", fake->root);
 	snprintf(fake->proc, sizeof(fake->proc), "%s/proc", fake->root);
 	snprintf(fake->state, sizeof(fake->state), "%s/run/bind", fake->root);
@@ -375,7 +365,7 @@ int fake_host_teardown(void **state)
 {
 	struct fake_host *fake = *state;
 
-	nftw(fake->root, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+	fake_tree_remove(fake->root);
 	text_finish(&fake->said);
 	free(fake);
 	return 0;

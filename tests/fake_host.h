@@ -16,7 +16,7 @@
 
 struct fake_host {
 	struct bind_host host; /* give this one to the code under test */
-	char root[40];
+	char *root;
 	char sysfs[64], proc[64], state[64];
 
 	/* What goes wrong; "" and 0: nothing. */

@@ -40,6 +40,12 @@ void fake_tree_remove(char *root)
 	free(root);
 }
 
+void fake_tree_empty(const char *root)
+{
+	nftw(root, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+	assert_int_equal(mkdir(root, 0700), 0);
+}
+
 static void make_dirs_above(char *path)
 {
 	for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {

@@ -18,6 +18,8 @@
 /* Makes an empty directory and returns its name, for fake_tree_remove(). Fails the test if not. */
 char *fake_tree_create(void);
 void fake_tree_remove(char *root);
+/* The directory stays. */
+void fake_tree_empty(const char *root);
 
 /* Makes what the file `path` describes, and what it includes. */
 void fake_tree_build(const char *root, const char *path);

@@ -7,14 +7,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <limits.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "tests/fake_tree.h"
 #include "vfio/backend.h"
 #include "vfio/host.h"
 #include "vmm/base/bits.h"
@@ -140,32 +139,13 @@ static void make_device(const char *sysfs, const struct device *device)
 
 static int make_sysfs(void **state)
 {
-	char *sysfs = strdup("/tmp/test_host.XXXXXX");
-
-	if (!sysfs || !mkdtemp(sysfs))
-		return -1;
-	*state = sysfs;
+	*state = fake_tree_create();
 	return 0;
-}
-
-static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	(void)st;
-	(void)type;
-	(void)ftw;
-	return remove(path);
-}
-
-static void empty_sysfs(const char *sysfs)
-{
-	nftw(sysfs, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
-	mkdir(sysfs, 0700);
 }
 
 static int remove_sysfs(void **state)
 {
-	nftw(*state, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
-	free(*state);
+	fake_tree_remove(*state);
 	return 0;
 }
 
@@ -267,7 +247,7 @@ static void check_slot_case(const char *sysfs, const struct slot_case *c)
 static void test_host_slot_read(void **state)
 {
 	for (unsigned int i = 0; i < ARRAY_SIZE(slot_cases); i++) {
-		empty_sysfs(*state);
+		fake_tree_empty(*state);
 		check_slot_case(*state, &slot_cases[i]);
 	}
 }
@@ -307,7 +287,7 @@ static void test_host_slot_read_node(void **state)
 		struct host_slot slot;
 		char why[256];
 
-		empty_sysfs(*state);
+		fake_tree_empty(*state);
 		make_device(*state, &(struct device)DEVICE("0000:01:00.0", "vfio-pci", 7));
 		if (cases[i].entry)
 			make_dir(path_of("%s/bus/pci/devices/0000:01:00.0/vfio-dev/%s",
@@ -348,7 +328,7 @@ static void test_host_observe(void **state)
 	for (unsigned int i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct vfio_observation seen = {.power_state = ""};
 
-		empty_sysfs(*state);
+		fake_tree_empty(*state);
 		make_device(*state, &(struct device)DEVICE("0000:01:00.0", "vfio-pci", 7));
 		make_dir(path_of("%s/devices/pci0000:00/0000:01:00.0/power", (char *)*state));
 		make_attribute(*state, "power_state", cases[i].power_state);
@@ -385,7 +365,7 @@ static void test_host_is_external(void **state)
 	for (unsigned int i = 0; i < ARRAY_SIZE(cases); i++) {
 		const char *sysfs = *state;
 
-		empty_sysfs(sysfs);
+		fake_tree_empty(sysfs);
 		make_dir(path_of("%s/devices/pci0000:00/0000:00:1c.0/0000:01:00.0/0000:02:00.0",
 				 sysfs));
 		make_dir(path_of("%s/devices/%s", sysfs, cases[i].path));
@@ -409,7 +389,7 @@ static void test_host_idle_d3_disabled(void **state)
 	for (unsigned int i = 0; i < ARRAY_SIZE(cases); i++) {
 		const char *sysfs = *state;
 
-		empty_sysfs(sysfs);
+		fake_tree_empty(sysfs);
 		make_dir(path_of("%s/module/vfio_pci/parameters", sysfs));
 		if (cases[i].text)
 			make_file(path_of("%s/module/vfio_pci/parameters/disable_idle_d3", sysfs),

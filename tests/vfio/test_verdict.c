@@ -1,7 +1,6 @@
 /* Verdicts of power tests: kept whole, read with distrust, used for their own card and kernel. */
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -16,6 +15,7 @@
 
 #include <cmocka.h>
 
+#include "tests/fake_tree.h"
 #include "vfio/verdict.h"
 #include "vmm/base/bits.h"
 
@@ -30,7 +30,7 @@ static const struct verdict sample = {
 
 /* A directory whose lower parts do not exist yet. */
 struct place {
-	char root[32];
+	char *root;
 	char dir[64];
 };
 
@@ -48,27 +48,17 @@ static int setup(void **state)
 
 	if (!place)
 		return -1;
-	strcpy(place->root, "/tmp/test_verdict.XXXXXX");
-	if (!mkdtemp(place->root))
-		return -1;
+	place->root = fake_tree_create();
 	snprintf(place->dir, sizeof(place->dir), "%s/a/b", place->root);
 	*state = place;
 	return 0;
-}
-
-static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	(void)st;
-	(void)type;
-	(void)ftw;
-	return remove(path);
 }
 
 static int teardown(void **state)
 {
 	struct place *place = *state;
 
-	nftw(place->root, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+	fake_tree_remove(place->root);
 	free(place);
 	return 0;
 }
