@@ -4,12 +4,12 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
 
 #include "tests/acpi/golden.h"
 #include "tests/acpi/sample.h"
+#include "tests/acpi/whole_size.h"
 
 /* The AML names the registers by their place; devices/slot_power.h must agree with the golden
  * file: CTRL, STAT and WAKE are dwords 0, 1 and 2, on is bit 0 and busy bit 1. */
@@ -126,22 +126,17 @@ static void test_ssdt_slot_rejects_what_cannot_be(void **state)
 		assert_int_equal(acpi_build_slot_ssdt(&cases[i], table, sizeof(table)), -EINVAL);
 }
 
+static long build_sample(uint8_t *bytes, size_t size)
+{
+	const struct acpi_slot slot = sample_slot(0, 0xff, 1);
+
+	return acpi_build_slot_ssdt(&slot, bytes, size);
+}
+
 static void test_ssdt_slot_needs_its_whole_size(void **state)
 {
-	static uint8_t whole[GOLDEN_MAX];
-	const struct acpi_slot slot = sample_slot(0, 0xff, 1);
-	size_t len = (size_t)acpi_build_slot_ssdt(&slot, whole, sizeof(whole));
-
 	(void)state;
-	for (size_t size = 0; size <= len; size++) {
-		uint8_t *table = malloc(size); /* so that ASan sees a byte too many */
-
-		assert_int_equal(acpi_build_slot_ssdt(&slot, table, size),
-				 size < len ? -ENOSPC : (long)len);
-		if (size == len)
-			assert_memory_equal(table, whole, len);
-		free(table);
-	}
+	assert_needs_whole_size(build_sample);
 }
 
 int main(void)
