@@ -9,8 +9,6 @@
 #include "vmm/base/refusal.h"
 #include "vmm/base/text.h"
 
-#define WORD_SIZE 128
-
 static const char *const vhost_words[] = {
 	[NET_VHOST_AUTO] = "auto", [NET_VHOST_ON] = "on", [NET_VHOST_OFF] = "off",
 };
@@ -110,11 +108,6 @@ static const struct option_key key[] = {
 
 static const struct option_keys keys = {key, ARRAY_SIZE(key), "mac, queues, vhost"};
 
-static int set_key(const char *word, struct net_config *config, struct refusal why)
-{
-	return option_key_set(&keys, word, config->kind == NET_TAP ? "tap" : "passt", config, why);
-}
-
 static int set_kind(const char *word, struct net_config *config, struct refusal why)
 {
 	if (!strcmp(word, "passt")) {
@@ -136,32 +129,25 @@ static int set_kind(const char *word, struct net_config *config, struct refusal 
 	return refuse(why, -EINVAL, "neither tap=NAME nor passt[=SOCKET]");
 }
 
+static int set_word(const char *word, unsigned int index, void *opaque, struct refusal why)
+{
+	struct net_config *config = opaque;
+
+	if (!index)
+		return set_kind(word, config, why);
+	return option_key_set(&keys, word, config->kind == NET_TAP ? "tap" : "passt", config, why);
+}
+
 int net_config_parse(const char *text, struct net_config *ret_config, char *ret_why,
 		     size_t why_size)
 {
 	struct refusal why = {"--net ", text, ret_why, why_size};
 	struct net_config config = {.pairs = 1};
-	bool first = true;
-	int error = 0;
+	int error = option_words(text, set_word, &config, why);
 
-	for (;; text++) {
-		size_t len = strcspn(text, ",");
-		char word[WORD_SIZE];
-
-		if (len >= sizeof(word))
-			return refuse(why, -EINVAL, "a word of %zu bytes", len);
-		memcpy(word, text, len);
-		word[len] = '\0';
-		error = first ? set_kind(word, &config, why) : set_key(word, &config, why);
-		first = false;
-		text += len;
-		if (error)
-			return error;
-		if (!*text)
-			break;
-	}
-	*ret_config = config;
-	return 0;
+	if (!error)
+		*ret_config = config;
+	return error;
 }
 
 /* --- as text --- */

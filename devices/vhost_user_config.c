@@ -11,8 +11,6 @@
 #include "vmm/base/refusal.h"
 #include "vmm/base/text.h"
 
-#define WORD_SIZE 160
-
 /* Other programs say "blk" for the same. */
 static const struct {
 	const char *word;
@@ -82,9 +80,10 @@ static int set_type(const char *word, struct vhost_user_config *config, struct r
 }
 
 /* Number `index` of the words: the second needs no key. */
-static int set_word(const char *word, unsigned int index, struct vhost_user_config *config,
-		    struct refusal why)
+static int set_word(const char *word, unsigned int index, void *opaque, struct refusal why)
 {
+	struct vhost_user_config *config = opaque;
+
 	if (!index)
 		return set_type(word, config, why);
 	if (index > 1 || !strncmp(word, key[0].name, strlen(key[0].name)))
@@ -110,21 +109,8 @@ int vhost_user_config_parse(const char *text, struct vhost_user_config *ret_conf
 {
 	struct refusal why = {"--vhost-user ", text, ret_why, why_size};
 	struct vhost_user_config config = {.queues = 1};
-	int error = 0;
+	int error = option_words(text, set_word, &config, why);
 
-	for (unsigned int index = 0; !error; index++, text++) {
-		size_t len = strcspn(text, ",");
-		char word[WORD_SIZE];
-
-		if (len >= sizeof(word))
-			return refuse(why, -EINVAL, "a word of %zu bytes", len);
-		memcpy(word, text, len);
-		word[len] = '\0';
-		error = set_word(word, index, &config, why);
-		text += len;
-		if (!*text)
-			break;
-	}
 	if (!error)
 		error = check(&config, why);
 	if (!error)

@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <string.h>
 
+#define WORD_SIZE 160
+
 int option_key_set(const struct option_keys *keys, const char *word, const char *kind,
 		   void *config, struct refusal why)
 {
@@ -21,4 +23,24 @@ int option_key_set(const struct option_keys *keys, const char *word, const char 
 			      key->takes, word + len);
 	}
 	return refuse(why, -EINVAL, "no key \"%s\"; there are %s", word, keys->known);
+}
+
+int option_words(const char *text, int (*set)(const char *word, unsigned int index, void *config,
+					      struct refusal why),
+		 void *config, struct refusal why)
+{
+	for (unsigned int index = 0;; index++, text++) {
+		size_t len = strcspn(text, ",");
+		char word[WORD_SIZE];
+		int error;
+
+		if (len >= sizeof(word))
+			return refuse(why, -EINVAL, "a word of %zu bytes", len);
+		memcpy(word, text, len);
+		word[len] = '\0';
+		error = set(word, index, config, why);
+		text += len;
+		if (error || !*text)
+			return error;
+	}
 }

@@ -1,5 +1,5 @@
 /*
- * The KEY=VALUE words of an option, as "queues=4" of --net.
+ * The words of an option between commas, and those that are KEY=VALUE, as "queues=4" of --net.
  */
 #ifndef VMM_BASE_OPTION_KEY_H
 #define VMM_BASE_OPTION_KEY_H
@@ -25,5 +25,11 @@ struct option_keys {
 /* Gives `word` to its key's setter; `config` is of kind `kind`. 0, or -EINVAL with a sentence. */
 int option_key_set(const struct option_keys *keys, const char *word, const char *kind,
 		   void *config, struct refusal why);
+
+/* Gives `set` the words of `text` in order, numbered from 0, until one is refused. 0, or what `set`
+ * returned, or -EINVAL for a word of 160 bytes or more. */
+int option_words(const char *text, int (*set)(const char *word, unsigned int index, void *config,
+					      struct refusal why),
+		 void *config, struct refusal why);
 
 #endif
