@@ -95,6 +95,19 @@ static inline void expect_as_before(struct fake_host *fake)
 #define OF_CARD ",\"vendor\":4318,\"device\":9860}\n" /* 10de:2684, as fake_host_add() makes them */
 #define REMEMBERED "{\"driver\":\"nouveau\",\"override\":\"\"" OF_CARD
 
+/* A new host, on which a program was ended at work on the GPU, which it has left as `left`. */
+static inline struct fake_host *start_half_way(void **state, const struct fake_device *left)
+{
+	struct fake_host *fake;
+
+	assert_int_equal(fake_host_teardown(state) | fake_host_setup(state), 0);
+	fake = *state;
+	fake_host_add(fake, left);
+	fake_host_add(fake, &sound);
+	fake_host_file(fake, "run/bind/" GPU, REMEMBERED);
+	return fake;
+}
+
 static inline void add_holder(struct fake_host *fake, const char *node)
 {
 	char link[128];

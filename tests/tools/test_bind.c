@@ -168,15 +168,8 @@ static void test_bind_rollback_fails(void **state)
  * `driver` is what it had left the function with. */
 static struct fake_host *leave_half_bound(void **state, const char *driver)
 {
-	const struct fake_device left = {GPU, driver, 7, 0x030000, "nouveau", BIND_DRIVER};
-	struct fake_host *fake;
-
-	assert_int_equal(fake_host_teardown(state) | fake_host_setup(state), 0);
-	fake = *state;
-	fake_host_add(fake, &left);
-	fake_host_add(fake, &sound);
-	fake_host_file(fake, "run/bind/" GPU, REMEMBERED);
-	return fake;
+	return start_half_way(state, &(struct fake_device){GPU, driver, 7, 0x030000, "nouveau",
+							   BIND_DRIVER});
 }
 
 static void test_bind_was_ended_half_way(void **state)

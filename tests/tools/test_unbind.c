@@ -65,13 +65,8 @@ static void test_unbind_was_ended_half_way(void **state)
 	static const struct fake_device left = {GPU, "nouveau", 7, 0x030000, NULL, "nouveau"};
 
 	for (unsigned int i = 0; i < 2; i++) {
-		struct fake_host *fake;
+		struct fake_host *fake = start_half_way(state, &left);
 
-		assert_int_equal(fake_host_teardown(state) | fake_host_setup(state), 0);
-		fake = *state;
-		fake_host_add(fake, &left);
-		fake_host_add(fake, &sound);
-		fake_host_file(fake, "run/bind/" GPU, REMEMBERED);
 		if (i)
 			assert_int_equal(run(fake, bind_run_on, "bind 01:00.0 --yes"), TOOL_OK);
 		assert_int_equal(run(fake, unbind_run_on, "unbind 01:00.0 --yes"), TOOL_OK);

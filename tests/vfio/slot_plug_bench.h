@@ -5,7 +5,6 @@
 #ifndef TESTS_VFIO_SLOT_PLUG_BENCH_H
 #define TESTS_VFIO_SLOT_PLUG_BENCH_H
 
-#include <dirent.h>
 #include <errno.h>
 #include <linux/pci_regs.h>
 #include <pthread.h>
@@ -77,6 +76,14 @@ static inline void enable_card(struct fake_slot *fake)
 	pci_host_cfg_write(fake->pci, FN_BDF(0), PCI_BASE_ADDRESS_2, 4, (uint32_t)high);
 	pci_host_cfg_write(fake->pci, FN_BDF(0), PCI_BASE_ADDRESS_3, 4, (uint32_t)(high >> 32));
 	pci_host_cfg_write(fake->pci, FN_BDF(0), PCI_COMMAND, 2, DECODE);
+}
+
+/* A guest that began without the card, in which it works now. */
+static inline void start_with_new_card(struct fake_slot *fake)
+{
+	fake_slot_start_empty(fake);
+	fake_slot_insert(fake);
+	enable_card(fake);
 }
 
 static inline void await_button(struct fake_slot *fake)

@@ -71,7 +71,7 @@ static void test_backend_user_no_server(void **state)
 {
 	char dir[] = "/tmp/no-server.XXXXXX", path[64], long_path[200];
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	unsigned int fds = count_fds();
+	unsigned int fds = open_files();
 	int fd;
 
 	(void)state;
@@ -98,7 +98,7 @@ static void test_backend_user_no_server(void **state)
 	expect_no_open(long_path, -ENOTDIR, "is no directory");
 	unlink(path);
 	rmdir(dir);
-	assert_int_equal(count_fds(), fds);
+	assert_int_equal(open_files(), fds);
 }
 
 static void test_backend_user_wrong_device(void **state)

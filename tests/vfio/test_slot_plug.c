@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "tests/vfio/open_files.h"
 #include "tests/vfio/slot_plug_bench.h"
 
 static void test_slot_empty_is_a_port_without_a_card(void **state)
@@ -83,18 +84,6 @@ static void test_slot_insert_shows_the_cards_link(void **state)
 	assert_int_equal(fake_slot_port_read(&fake, PCI_EXP_LNKSTA, 2) &
 				 (PCI_EXP_LNKSTA_CLS | PCI_EXP_LNKSTA_NLW), 5 | 16 << 4);
 	fake_slot_finish(&fake);
-}
-
-static unsigned int open_files(void)
-{
-	DIR *dir = opendir("/proc/self/fd");
-	unsigned int count = 0;
-
-	assert_non_null(dir);
-	while (readdir(dir))
-		count++;
-	closedir(dir);
-	return count;
 }
 
 /* In, at work, asleep, woken, out; again and again, and nothing is left behind. */
@@ -249,9 +238,7 @@ static void test_slot_reset_keeps_a_card(void **state)
 	struct fake_slot fake;
 
 	(void)state;
-	fake_slot_start_empty(&fake);
-	fake_slot_insert(&fake);
-	enable_card(&fake);
+	start_with_new_card(&fake);
 	fake_slot_switch(&fake, false);
 	fake_slot_reset(&fake);
 	fake_slot_boot(&fake);
@@ -270,9 +257,7 @@ static void test_slot_reset_takes_what_was_asked_for(void **state)
 	struct fake_slot fake;
 
 	(void)state;
-	fake_slot_start_empty(&fake);
-	fake_slot_insert(&fake);
-	enable_card(&fake);
+	start_with_new_card(&fake);
 	fake_slot_switch(&fake, false);
 	vfio_slot_request_unplug(fake.slot);
 	await_button(&fake);

@@ -12,9 +12,7 @@ static void test_slot_unplug_is_asked_for_once_a_minute(void **state)
 	struct fake_slot fake;
 
 	(void)state;
-	fake_slot_start_empty(&fake);
-	fake_slot_insert(&fake);
-	enable_card(&fake);
+	start_with_new_card(&fake);
 	vfio_slot_request_unplug(fake.slot);
 	await_button(&fake);
 	vfio_slot_request_unplug(fake.slot);
@@ -118,9 +116,7 @@ static void test_slot_unplug_of_a_lost_card(void **state)
 	struct fake_slot fake;
 
 	(void)state;
-	fake_slot_start_empty(&fake);
-	fake_slot_insert(&fake);
-	enable_card(&fake);
+	start_with_new_card(&fake);
 	fake_slot_switch(&fake, false);
 	for (unsigned int fn = 0; fn < 2; fn++) {
 		pthread_mutex_lock(&fake.device[fn]->lock);

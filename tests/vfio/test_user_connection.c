@@ -380,7 +380,7 @@ static void test_user_connection_half_answer(void **state)
 
 static void test_user_connection_server_ends(void **state)
 {
-	unsigned int fds = count_fds();
+	unsigned int fds = open_files();
 	struct fake_user_server *server = fake_user_server_create();
 	struct vfio_backend *backend;
 	struct capture capture;
@@ -401,7 +401,7 @@ static void test_user_connection_server_ends(void **state)
 	memset(hva, 1, 4096); /* the file outlives the server */
 	backend->ops->region_unmap(backend, hva, 4096);
 	backend->ops->close(backend);
-	assert_int_equal(count_fds(), fds);
+	assert_int_equal(open_files(), fds);
 }
 
 static void other_feature(void *opaque, const struct fake_user_message *request,

@@ -5,10 +5,10 @@
 #ifndef TESTS_VFIO_USER_BENCH_H
 #define TESTS_VFIO_USER_BENCH_H
 
-#include <dirent.h>
 #include <string.h>
 
 #include "tests/fake_user_server.h"
+#include "tests/vfio/open_files.h"
 #include "vfio/backend.h"
 #include "vfio/host.h"
 #include "vmm/base/bits.h"
@@ -16,18 +16,6 @@
 #define CONFIG VFIO_PCI_CONFIG_REGION_INDEX
 #define BAR0 VFIO_PCI_BAR0_REGION_INDEX
 #define BAR2 VFIO_PCI_BAR2_REGION_INDEX
-
-static inline unsigned int count_fds(void)
-{
-	DIR *dir = opendir("/proc/self/fd");
-	unsigned int count = 0;
-
-	assert_non_null(dir);
-	while (readdir(dir))
-		count++;
-	closedir(dir);
-	return count;
-}
 
 /* A running server and a back end on it; descriptors are counted from before. */
 struct bench {
@@ -39,7 +27,7 @@ struct bench {
 
 static inline void bench_create(struct bench *bench)
 {
-	bench->fds = count_fds();
+	bench->fds = open_files();
 	bench->resume_s = 60;
 	bench->backend = NULL;
 	bench->server = fake_user_server_create();
@@ -66,7 +54,7 @@ static inline void bench_end(struct bench *bench)
 	if (bench->backend)
 		bench->backend->ops->close(bench->backend);
 	fake_user_server_destroy(bench->server);
-	assert_int_equal(count_fds(), bench->fds);
+	assert_int_equal(open_files(), bench->fds);
 }
 
 /* The server's last request of a command, which the back end has had an answer to. */
