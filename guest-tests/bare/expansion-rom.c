@@ -70,10 +70,7 @@ void test(void)
 
 	while (size < len)
 		size *= 2;
-	irq_init();
-	slot_find(&slot);
-	report("the slot has a power resource", slot_find_controller(&slot));
-	gpu_find(&slot, 0, &gpu);
+	gpu_begin(&slot, &gpu);
 	report_equal("size by the register", bar_size(), size);
 	rom = pci_read(gpu.bdf, PCI_ROM_ADDRESS, 4) & PCI_ROM_ADDRESS_MASK;
 	check_gone("ROM off");

@@ -33,10 +33,7 @@ static bool is_fresh(void *opaque)
 
 static void set_up(void)
 {
-	irq_init();
-	slot_find(&slot);
-	report("the slot has a power resource", slot_find_controller(&slot));
-	gpu_find(&slot, 0, &gpu);
+	gpu_begin(&slot, &gpu);
 	irq_take(VECTOR_PORT, NULL);
 	msi_route(slot.port, VECTOR_PORT);
 	report_equal("Slot Status: a card is present, no event", hotplug_status(&slot),

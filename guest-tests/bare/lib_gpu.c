@@ -14,6 +14,14 @@ void gpu_find(const struct slot *slot, unsigned int fn, struct gpu *gpu)
 	pci_change(slot->port, PCI_COMMAND, 2, 0, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
 }
 
+void gpu_begin(struct slot *slot, struct gpu *gpu)
+{
+	irq_init();
+	slot_find(slot);
+	report("the slot has a power resource", slot_find_controller(slot));
+	gpu_find(slot, 0, gpu);
+}
+
 uint32_t gpu_read(const struct gpu *gpu, unsigned int reg)
 {
 	return MMIO(uint32_t, gpu->regs + reg);

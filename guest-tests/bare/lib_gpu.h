@@ -43,6 +43,8 @@ struct gpu {
 
 /* Looks at the BARs of function `fn` of the slot and switches Memory Space and Bus Master on. */
 void gpu_find(const struct slot *slot, unsigned int fn, struct gpu *gpu);
+/* What a guest begins with: interrupts, the slot and its power resource, function 0. */
+void gpu_begin(struct slot *slot, struct gpu *gpu);
 
 uint32_t gpu_read(const struct gpu *gpu, unsigned int reg);
 void gpu_write(const struct gpu *gpu, unsigned int reg, uint32_t value);

@@ -171,10 +171,7 @@ void test(void)
 {
 	uint32_t id;
 
-	irq_init();
-	slot_find(&slot);
-	report("the slot has a power resource", slot_find_controller(&slot));
-	gpu_find(&slot, 0, &gpu);
+	gpu_begin(&slot, &gpu);
 	for (size_t i = 0; i < ARRAY_SIZE(vram_offsets); i++)
 		mmio_map(gpu.vram + vram_offsets[i]);
 	table = pci_bar(gpu.bdf, 4);

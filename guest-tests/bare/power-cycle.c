@@ -135,11 +135,8 @@ void test(void)
 {
 	long cycles = option("cycles") > 0 ? option("cycles") : CYCLES;
 
-	irq_init();
-	slot_find(&slot);
-	report("the slot has a power resource", slot_find_controller(&slot));
+	gpu_begin(&slot, &gpu);
 	report_equal("STATUS is on at the start", MMIO(uint32_t, slot.status), STATUS_ON);
-	gpu_find(&slot, 0, &gpu);
 	report_equal("the model GPU is there", gpu_read(&gpu, GPU_ID), GPU_ID_VALUE);
 	irq_take(VECTOR_RAISE, NULL);
 	irq_take(VECTOR_DMA, NULL);

@@ -228,10 +228,7 @@ void test(void)
 	unsigned int functions = 0;
 	struct gpu gpu;
 
-	irq_init();
-	slot_find(&slot);
-	report("the slot has a power resource", slot_find_controller(&slot));
-	gpu_find(&slot, 0, &gpu);
+	gpu_begin(&slot, &gpu);
 	intx = option("intx") > 0;
 	if (!intx)
 		msi_route(slot.port, VECTOR_PME);

@@ -79,10 +79,7 @@ void test(void)
 {
 	uint32_t id;
 
-	irq_init();
-	slot_find(&slot);
-	report("the slot has a power resource", slot_find_controller(&slot));
-	gpu_find(&slot, 0, &gpu);
+	gpu_begin(&slot, &gpu);
 	id = pci_read(gpu.bdf, PCI_VENDOR_ID, 4);
 	report("a second CPU runs", cpu_run(0, race_first));
 	report("a third CPU runs", cpu_run(1, race_second));

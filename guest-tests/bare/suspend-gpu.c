@@ -152,10 +152,7 @@ static void check_awake_guest(void)
 
 void test(void)
 {
-	irq_init();
-	slot_find(&slot);
-	report("the slot has a power resource", slot_find_controller(&slot));
-	gpu_find(&slot, 0, &gpu);
+	gpu_begin(&slot, &gpu);
 	pm1_clear(0xffff);
 	check_awake_guest();
 	check_sleeps_on("api: PUT /api/v1/vm.power-button", "204", PM1_PWRBTN);
