@@ -144,6 +144,8 @@ struct step_info {
 };
 
 extern const char *const power_rule_names[];
+/* What tells the result of an action, by its POWER_DO_*. */
+extern const enum power_event_type power_results[];
 
 /*
  * Explores `step` on the slot of `config`. The first rule broken, or RULE_NONE. Unless `quiet` it

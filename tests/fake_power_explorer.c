@@ -206,20 +206,21 @@ static void answer_check(struct model_fn *fn, int error)
 	fn->ever_unwell |= fn->unwell;
 }
 
+const enum power_event_type power_results[] = {
+	[POWER_DO_ENTRY] = POWER_EV_ENTRY_DONE,
+	[POWER_DO_EXIT] = POWER_EV_EXIT_DONE,
+	[POWER_DO_CHECK] = POWER_EV_CHECK_DONE,
+	[POWER_DO_RESET] = POWER_EV_RESET_DONE,
+	[POWER_DO_RECOVER] = POWER_EV_RECOVER_DONE,
+	[POWER_DO_SLOT_RESET] = POWER_EV_SLOT_RESET_DONE,
+};
+
 static void move_answer(struct explorer *ex, uint32_t node, int error, bool wakes_siblings)
 {
-	static const enum power_event_type types[] = {
-		[POWER_DO_ENTRY] = POWER_EV_ENTRY_DONE,
-		[POWER_DO_EXIT] = POWER_EV_EXIT_DONE,
-		[POWER_DO_CHECK] = POWER_EV_CHECK_DONE,
-		[POWER_DO_RESET] = POWER_EV_RESET_DONE,
-		[POWER_DO_RECOVER] = POWER_EV_RECOVER_DONE,
-		[POWER_DO_SLOT_RESET] = POWER_EV_SLOT_RESET_DONE,
-	};
 	const struct model *now = &ex->nodes[node].model;
 	unsigned int i = now->awaited_fn;
 	struct power_event event = {
-		.type = types[now->awaited], .function = (uint8_t)i, .error = error,
+		.type = power_results[now->awaited], .function = (uint8_t)i, .error = error,
 	};
 	struct world next = successor(&ex->nodes[node], node, 'e', event);
 	struct model_fn *fn = &next.model.fn[i];

@@ -137,17 +137,23 @@ static void test_q35_ecam_is_placed_by_ecam(void **state)
 	assert_int_equal(fake_pci_read(&f->pci, 0xe0000000, 4), ID);
 }
 
+/* ECAM, and a function whose BAR is at `address`. */
+static void add_bar(struct fixture *f, struct fake_pci_dev *fake, uint32_t address)
+{
+	fake_pci_dev_init(fake);
+	pci_dev_set_bar(&fake->dev, 0, 0x1000, 0);
+	assert_int_equal(pci_host_add(f->pci.host, &fake->dev, NULL, 0x30), 0);
+	place(f, 0xb0000001);
+	pci_host_cfg_write(f->pci.host, 0x30, PCI_BASE_ADDRESS_0, 4, address);
+	pci_host_cfg_write(f->pci.host, 0x30, PCI_COMMAND, 2, PCI_COMMAND_MEMORY);
+}
+
 static void test_q35_bars_are_reached_beside_ecam_only(void **state)
 {
 	struct fixture *f = *state;
 	struct fake_pci_dev fake;
 
-	fake_pci_dev_init(&fake);
-	pci_dev_set_bar(&fake.dev, 0, 0x1000, 0);
-	assert_int_equal(pci_host_add(f->pci.host, &fake.dev, NULL, 0x30), 0);
-	place(f, 0xb0000001);
-	pci_host_cfg_write(f->pci.host, 0x30, PCI_BASE_ADDRESS_0, 4, 0xb0100000);
-	pci_host_cfg_write(f->pci.host, 0x30, PCI_COMMAND, 2, PCI_COMMAND_MEMORY);
+	add_bar(f, &fake, 0xb0100000);
 	assert_int_equal(fake_pci_dev_count(&fake, FAKE_MAPPED), 0);
 	pci_host_cfg_write(f->pci.host, 0x30, PCI_BASE_ADDRESS_0, 4, 0xfebff000);
 	assert_int_equal(fake_pci_dev_count(&fake, FAKE_MAPPED), 1);
@@ -164,12 +170,7 @@ static void test_q35_ecam_moves_over_bars(void **state)
 	struct fixture *f = *state;
 	struct fake_pci_dev fake;
 
-	fake_pci_dev_init(&fake);
-	pci_dev_set_bar(&fake.dev, 0, 0x1000, 0);
-	assert_int_equal(pci_host_add(f->pci.host, &fake.dev, NULL, 0x30), 0);
-	place(f, 0xb0000001);
-	pci_host_cfg_write(f->pci.host, 0x30, PCI_BASE_ADDRESS_0, 4, address);
-	pci_host_cfg_write(f->pci.host, 0x30, PCI_COMMAND, 2, PCI_COMMAND_MEMORY);
+	add_bar(f, &fake, address);
 	assert_true(fake.dev.bar[0].mapped);
 	place(f, 0xe0000001);
 	assert_false(fake.dev.bar[0].mapped);

@@ -56,14 +56,6 @@ static void test_power_keeps_the_rules_in_every_state(void **state)
 /* Gives `type` and then every result, each of them bad. The most actions of a step. */
 static unsigned int run_to_idle(struct power *power, enum power_event_type type)
 {
-	static const enum power_event_type answers[] = {
-		[POWER_DO_ENTRY] = POWER_EV_ENTRY_DONE,
-		[POWER_DO_EXIT] = POWER_EV_EXIT_DONE,
-		[POWER_DO_CHECK] = POWER_EV_CHECK_DONE,
-		[POWER_DO_RESET] = POWER_EV_RESET_DONE,
-		[POWER_DO_RECOVER] = POWER_EV_RECOVER_DONE,
-		[POWER_DO_SLOT_RESET] = POWER_EV_SLOT_RESET_DONE,
-	};
 	struct power_event event = {.type = type};
 	struct power_actions actions;
 	unsigned int most = 0;
@@ -77,7 +69,7 @@ static unsigned int run_to_idle(struct power *power, enum power_event_type type)
 		last = &actions.action[actions.count ? actions.count - 1 : 0];
 		if (power->waiting)
 			event = (struct power_event) {
-				.type = answers[last->type], .function = last->function,
+				.type = power_results[last->type], .function = last->function,
 				.error = last->type == POWER_DO_EXIT ? 0 : -EIO,
 			};
 	} while (power->waiting);
