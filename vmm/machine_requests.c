@@ -76,7 +76,7 @@ static void on_cpu_faulted(void *opaque, const char *cause)
 	machine->fault = cause;
 	if (machine->options->no_reboot) {
 		log_warn("a CPU of the guest has stopped (%s), ending it", cause);
-		machine_end(machine, cause, EXIT_GUEST_POWERED_OFF);
+		machine_end(machine, cause, EXIT_FAILED);
 	} else {
 		machine_ask_reset(machine);
 	}
