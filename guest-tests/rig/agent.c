@@ -17,6 +17,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "guest-tests/rig/irqs.h"
+
 #define HELLO_MS 2000
 #define POLL_NS 20000000L
 
@@ -153,30 +155,7 @@ static int do_rmmod(char **arg, char *answer)
 /* irqs NAME: "COUNT LINES CHIP" of the lines of /proc/interrupts that name it. */
 static int do_irqs(char **arg, char *answer)
 {
-	FILE *file = fopen("/proc/interrupts", "re");
-	unsigned long count = 0, lines = 0;
-	char line[2048], chip[64] = "none";
-
-	if (!file)
-		return -errno;
-	while (fgets(line, sizeof(line), file)) {
-		char *p = strchr(line, ':'), *end;
-
-		if (!p || !strstr(line, arg[0]))
-			continue;
-		lines++;
-		for (p++;; p = end) {
-			unsigned long n = strtoul(p, &end, 10);
-
-			if (end == p)
-				break;
-			count += n;
-		}
-		sscanf(p, " %63s", chip);
-	}
-	fclose(file);
-	snprintf(answer, ANSWER_MAX, "%lu %lu %s", count, lines, chip);
-	return 0;
+	return irqs_of(arg[0], answer, ANSWER_MAX);
 }
 
 static int do_version(char **arg, char *answer)

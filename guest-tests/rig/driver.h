@@ -135,7 +135,6 @@ int host_write(const char *path, const char *value);      /* negative errno */
 int host_load_modules(const char *dir);
 int host_load_module(const char *path);
 int host_config(const char *bdf, unsigned int off, unsigned int len, char *hex, size_t size);
-void host_irqs(const char *name, char *text, size_t size); /* "COUNT LINES" */
 int sample_open(struct sample *sample, const char *bdf, const char *attribute);
 bool sample_read(struct sample *sample); /* true: the value changed */
 void sample_close(struct sample *sample);

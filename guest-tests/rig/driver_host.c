@@ -175,31 +175,6 @@ int host_config(const char *bdf, unsigned int off, unsigned int len, char *hex, 
 	return 0;
 }
 
-void host_irqs(const char *name, char *text, size_t size)
-{
-	FILE *file = fopen("/proc/interrupts", "re");
-	unsigned long count = 0, lines = 0;
-	char line[LINE_MAX_BYTES];
-
-	while (file && fgets(line, sizeof(line), file)) {
-		char *p = strchr(line, ':'), *end;
-
-		if (!p || !strstr(line, name))
-			continue;
-		lines++;
-		for (p++;; p = end) {
-			unsigned long n = strtoul(p, &end, 10);
-
-			if (end == p)
-				break;
-			count += n;
-		}
-	}
-	if (file)
-		fclose(file);
-	snprintf(text, size, "%lu %lu", count, lines);
-}
-
 int sample_open(struct sample *sample, const char *bdf, const char *attribute)
 {
 	char path[256];

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "guest-tests/rig/irqs.h"
+
 #define SYSFS_MS 30000U
 #define EVENT_MS 20000U
 
@@ -48,7 +50,8 @@ int do_host_config(struct rig *rig, const struct words *words, const char *rest)
 int do_host_irqs(struct rig *rig, const struct words *words, const char *rest)
 {
 	(void)rest;
-	host_irqs(words->word[2], rig->answer, sizeof(rig->answer));
+	if (irqs_of(words->word[2], rig->answer, sizeof(rig->answer)) < 0)
+		return fail("no /proc/interrupts");
 	say("host: interrupts of %s: %s", words->word[2], rig->answer);
 	return 0;
 }

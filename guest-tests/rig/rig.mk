@@ -34,11 +34,12 @@ pack = (cd $(1) && find . | LC_ALL=C sort | cpio --quiet -o -H newc -R 0:0) >$@.
 
 .DELETE_ON_ERROR:
 
-$(OUT)/driver: $(wildcard $(RIG)/driver*.c $(RIG)/driver*.h $(RIG)/sum.[ch] $(RIG)/stream.[ch])
+$(OUT)/driver: $(wildcard $(RIG)/driver*.c $(RIG)/driver*.h $(RIG)/irqs.[ch] $(RIG)/sum.[ch] \
+		$(RIG)/stream.[ch])
 	@mkdir -p $(@D)
 	$(CC_MUSL) $(CFLAGS_RIG) -o $@ $(filter %.c,$^)
 
-$(OUT)/agent: $(wildcard $(RIG)/agent*.c $(RIG)/sum.[ch] $(RIG)/stream.[ch]) $(RIG)/agent.h
+$(OUT)/agent: $(wildcard $(RIG)/agent*.c $(RIG)/irqs.[ch] $(RIG)/sum.[ch] $(RIG)/stream.[ch]) $(RIG)/agent.h
 	@mkdir -p $(@D)
 	$(CC_MUSL) $(CFLAGS_RIG) -o $@ $(filter %.c,$^)
 
