@@ -77,7 +77,7 @@ static const struct {
 static int set_memory_key(const struct piece *key, uint64_t *page, bool *prefault,
 			  const char *text, struct why why)
 {
-	static const char hugepages[] = "hugepages";
+	const struct piece name = {key->at, strcspn(key->at, "=,")};
 
 	if (is_word(key, "prefault")) {
 		*prefault = true;
@@ -89,7 +89,7 @@ static int set_memory_key(const struct piece *key, uint64_t *page, bool *prefaul
 		*page = huge_pages[i].bytes;
 		return 0;
 	}
-	if (!strncmp(key->at, hugepages, strlen(hugepages)))
+	if (is_word(&name, "hugepages"))
 		snprintf(why.text, why.size, "--memory %s: hugepages takes 2M or 1G", text);
 	else
 		snprintf(why.text, why.size, "--memory %s: no key \"%.*s\"; there are hugepages, "

@@ -324,6 +324,7 @@ static void test_options_refuses_with_a_reason(void **state)
 		{{"--memory", "64M,prefault=1", "k", NULL}, "no key \"prefault=1\""},
 		{{"--memory", "64M,hugepages", "k", NULL}, "hugepages takes 2M or 1G"},
 		{{"--memory", "64M,hugepages=4K", "k", NULL}, "hugepages takes 2M or 1G"},
+		{{"--memory", "64M,hugepagesx=2M", "k", NULL}, "no key \"hugepagesx=2M\""},
 		{{"--memory", "1536M,hugepages=1G", "k", NULL}, "pages of 1G; 2G would be"},
 		{{"--cpus", "0", "k", NULL}, "1 to 64"},
 		{{"--cpus", "65", "k", NULL}, "1 to 64"},
