@@ -72,13 +72,13 @@ void machine_on_debug_exit(void *opaque, int status)
 static void on_cpu_faulted(void *opaque, const char *cause)
 {
 	struct machine *machine = opaque;
+	bool first = !atomic_exchange(&machine->fault, cause);
 
-	machine->fault = cause;
-	if (machine->options->no_reboot) {
+	if (!machine->options->no_reboot) {
+		machine_ask_reset(machine);
+	} else if (first) {
 		log_warn("a CPU of the guest has stopped (%s), ending it", cause);
 		machine_end(machine, cause, EXIT_FAILED);
-	} else {
-		machine_ask_reset(machine);
 	}
 }
 

@@ -193,8 +193,8 @@ static void report_unemulated(struct vcpu *vcpu)
 	struct kvm_regs regs = {0};
 
 	kvm_ioctl(vcpu->fd, KVM_GET_REGS, &regs);
-	log_guest("cpu %u: instruction at 0x%llx cannot be emulated (KVM suberror %u), resetting",
-		  vcpu->id, (unsigned long long)regs.rip, vcpu->run->internal.suberror);
+	log_guest("cpu %u: instruction at 0x%llx cannot be emulated (KVM suberror %u)", vcpu->id,
+		  (unsigned long long)regs.rip, vcpu->run->internal.suberror);
 }
 
 static void report_fault(struct vcpu *vcpu, const char *cause)
