@@ -46,12 +46,26 @@ static struct virtio_pci *transport_of(struct pci_dev *pci)
 
 /* --- the BAR --- */
 
+/* A back end of vhost-user may have to be asked for it, or told. */
 static uint64_t read_config(struct virtio_pci *transport, uint64_t off, unsigned int len)
 {
 	uint8_t bytes[8];
 
+	virtio_irq_hush(transport);
 	virtio_dev_read_config(transport->dev, (uint32_t)off, len, bytes);
+	virtio_irq_sync(transport);
 	return le_get(bytes, len);
+}
+
+static void write_config(struct virtio_pci *transport, uint64_t off, unsigned int len,
+			 uint32_t value)
+{
+	uint8_t bytes[4];
+
+	le_set(bytes, 4, value);
+	virtio_irq_hush(transport);
+	virtio_dev_write_config(transport->dev, (uint32_t)off, len, bytes);
+	virtio_irq_sync(transport);
 }
 
 static uint64_t read_bar(struct virtio_pci *transport, uint64_t off, unsigned int len)
@@ -67,13 +81,10 @@ static uint64_t read_bar(struct virtio_pci *transport, uint64_t off, unsigned in
 
 static void write_bar(struct virtio_pci *transport, uint64_t off, unsigned int len, uint32_t value)
 {
-	uint8_t bytes[4];
-
-	le_set(bytes, 4, value);
 	if (range_contains((struct range){COMMON_OFF, COMMON_LEN}, off, len))
 		virtio_common_write(transport, off - COMMON_OFF, len, value);
 	else if (range_contains((struct range){CONFIG_OFF, CONFIG_LEN_MAX}, off, len))
-		virtio_dev_write_config(transport->dev, (uint32_t)(off - CONFIG_OFF), len, bytes);
+		write_config(transport, off - CONFIG_OFF, len, value);
 	else if (range_contains(DOORBELLS, off, len))
 		virtio_doorbells_kick(transport, off - VIRTIO_NOTIFY_OFF);
 }

@@ -42,7 +42,7 @@ struct fake_virtio {
 	struct virtio_dev dev;
 	unsigned int starts, stops, resets;
 	int start_error;
-	void (*in_op)(void *opaque); /* called within each start, stop and reset */
+	void (*in_op)(void *opaque); /* called within each op */
 	void *in_op_opaque;
 	uint8_t config[CONFIG_LEN];
 };
@@ -54,6 +54,7 @@ struct fixture {
 	struct fake_virtio fake;
 	struct virtio_pci *transport;
 	struct driver_ring ring;
+	bool disturbed;
 };
 
 /* --- a device that records --- */
@@ -63,10 +64,17 @@ static inline struct fake_virtio *fake_of(struct virtio_dev *dev)
 	return container_of(dev, struct fake_virtio, dev);
 }
 
+static inline void be_in_op(struct virtio_dev *dev)
+{
+	if (fake_of(dev)->in_op)
+		fake_of(dev)->in_op(fake_of(dev)->in_op_opaque);
+}
+
 static inline void config_read(struct virtio_dev *dev, uint32_t off, uint32_t len,
 			       uint8_t *ret_bytes)
 {
 	assert_true(off < CONFIG_LEN && len <= CONFIG_LEN - off);
+	be_in_op(dev);
 	memcpy(ret_bytes, fake_of(dev)->config + off, len);
 }
 
@@ -74,13 +82,8 @@ static inline void config_write(struct virtio_dev *dev, uint32_t off, uint32_t l
 				const uint8_t *bytes)
 {
 	assert_true(off < CONFIG_LEN && len <= CONFIG_LEN - off);
+	be_in_op(dev);
 	memcpy(fake_of(dev)->config + off, bytes, len);
-}
-
-static inline void be_in_op(struct virtio_dev *dev)
-{
-	if (fake_of(dev)->in_op)
-		fake_of(dev)->in_op(fake_of(dev)->in_op_opaque);
 }
 
 static inline int start(struct virtio_dev *dev)
