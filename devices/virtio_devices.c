@@ -22,7 +22,8 @@
 #include "vmm/layout.h"
 #include "vmm/loop.h"
 
-#define TRANSPORTS_MAX (DISK_MAX + NET_MAX + VHOST_USER_MAX + 3)
+/* The others: cloud-init, console, sockets, entropy. */
+#define TRANSPORTS_MAX (DISK_MAX + NET_MAX + VHOST_USER_MAX + 4)
 #define FUNCTIONS 8U
 _Static_assert(DISK_MAX <= VIRTIO_BLOCK_SLOTS * FUNCTIONS, "each disk has a place");
 _Static_assert(NET_MAX <= FUNCTIONS, "each network device has a place");

@@ -10,6 +10,8 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -20,6 +22,8 @@
 #include "tests/fake_driver.h"
 #include "tests/fake_mem.h"
 #include "tests/fake_pci.h"
+#include "tests/fake_tree.h"
+#include "tests/fake_vhost.h"
 #include "vmm/base/bits.h"
 #include "vmm/layout.h"
 #include "vmm/loop.h"
@@ -90,13 +94,9 @@ static void hold_back(void *opaque, const struct fake_back_end_message *request,
 	sem_wait(&f->may_answer);
 }
 
-static int setup(void **state)
+static int setup_empty(void **state)
 {
 	static struct fixture f;
-	struct vhost_user_config config[COUNT];
-	const struct virtio_devices_config all = {.vhost_user = config, .vhost_users = COUNT};
-	struct virtio_machine machine;
-	char why[512];
 
 	f = (struct fixture){.mem = fake_mem_create(16 * MIB), .loop = loop_create(),
 			     .doorbells = fake_doorbells_create(),
@@ -104,21 +104,39 @@ static int setup(void **state)
 	fake_pci_start(&f.pci);
 	sem_init(&f.asked, 0, 0);
 	sem_init(&f.may_answer, 0, 0);
-	for (unsigned int i = 0; i < COUNT; i++) {
-		f.back_end[i] = fake_back_end_create();
-		f.back_end[i]->hook = hold_back;
-		f.back_end[i]->hook_opaque = &f;
-		fake_back_end_start(f.back_end[i]);
-		config[i] = (struct vhost_user_config){.type = VHOST_USER_BLOCK, .queues = 1};
-		snprintf(config[i].socket, sizeof(config[i].socket), "%s", f.back_end[i]->path);
-	}
-	machine = (struct virtio_machine){.mem = f.mem, .irq = f.pci.irq,
-					  .doorbells = f.doorbells, .pci = f.pci.host};
-	assert_int_equal(virtio_devices_create(&all, &machine, f.loop, &f.devices, why,
-					       sizeof(why)), 0);
-	for (unsigned int i = 0; i < COUNT; i++)
-		bring_up(&f, i);
 	*state = &f;
+	return 0;
+}
+
+static void create(struct fixture *f, const struct virtio_devices_config *config)
+{
+	const struct virtio_machine machine = {.mem = f->mem, .irq = f->pci.irq,
+					       .doorbells = f->doorbells, .pci = f->pci.host};
+	char why[512];
+
+	assert_int_equal(virtio_devices_create(config, &machine, f->loop, &f->devices, why,
+					       sizeof(why)), 0);
+}
+
+static int setup(void **state)
+{
+	struct vhost_user_config config[COUNT];
+	const struct virtio_devices_config all = {.vhost_user = config, .vhost_users = COUNT};
+	struct fixture *f;
+
+	setup_empty(state);
+	f = *state;
+	for (unsigned int i = 0; i < COUNT; i++) {
+		f->back_end[i] = fake_back_end_create();
+		f->back_end[i]->hook = hold_back;
+		f->back_end[i]->hook_opaque = f;
+		fake_back_end_start(f->back_end[i]);
+		config[i] = (struct vhost_user_config){.type = VHOST_USER_BLOCK, .queues = 1};
+		snprintf(config[i].socket, sizeof(config[i].socket), "%s", f->back_end[i]->path);
+	}
+	create(f, &all);
+	for (unsigned int i = 0; i < COUNT; i++)
+		bring_up(f, i);
 	return 0;
 }
 
@@ -190,12 +208,90 @@ static void test_virtio_devices_end_in_a_reset(void **state)
 	let_answer(f); /* to nobody */
 }
 
+/* --- as many as there can be --- */
+
+struct crowd {
+	char *folder;
+	struct disk_config disk[DISK_MAX];
+	struct net_config net[NET_MAX];
+	struct vhost_user_config vhost_user[VHOST_USER_MAX];
+	struct fake_back_end *back_end[VHOST_USER_MAX];
+	int passt; /* a socket on which all networks are waited for */
+};
+
+static int listen_at(const char *path)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
+	assert_int_equal(bind(fd, (const struct sockaddr *)&address, sizeof(address)), 0);
+	assert_int_equal(listen(fd, NET_MAX), 0);
+	return fd;
+}
+
+static void gather(struct crowd *crowd)
+{
+	*crowd = (struct crowd){.folder = fake_tree_create()};
+	fake_tree_add(crowd->folder, "user-data = #cloud-config");
+	fake_tree_add(crowd->folder, "disk * 512");
+	for (unsigned int i = 0; i < DISK_MAX; i++) {
+		crowd->disk[i] = (struct disk_config){.read_only = true, .queues = 1};
+		snprintf(crowd->disk[i].path, sizeof(crowd->disk[i].path), "%s/disk",
+			 crowd->folder);
+	}
+	for (unsigned int i = 0; i < NET_MAX; i++) {
+		crowd->net[i] = (struct net_config){.kind = NET_PASST, .pairs = 1};
+		snprintf(crowd->net[i].socket, sizeof(crowd->net[i].socket), "%s/passt",
+			 crowd->folder);
+	}
+	crowd->passt = listen_at(crowd->net[0].socket);
+	for (unsigned int i = 0; i < VHOST_USER_MAX; i++) {
+		crowd->back_end[i] = fake_back_end_create();
+		fake_back_end_start(crowd->back_end[i]);
+		crowd->vhost_user[i] =
+			(struct vhost_user_config){.type = VHOST_USER_BLOCK, .queues = 1};
+		snprintf(crowd->vhost_user[i].socket, sizeof(crowd->vhost_user[i].socket), "%s",
+			 crowd->back_end[i]->path);
+	}
+	fake_vhost_reset();
+}
+
+static void disperse(struct crowd *crowd)
+{
+	for (unsigned int i = 0; i < VHOST_USER_MAX; i++)
+		fake_back_end_destroy(crowd->back_end[i]);
+	close(crowd->passt);
+	fake_tree_remove(crowd->folder);
+}
+
+static void test_virtio_devices_as_many_as_there_can_be(void **state)
+{
+	const struct console_config console = {.out_fd = -1};
+	struct fixture *f = *state;
+	struct crowd crowd;
+
+	gather(&crowd);
+	create(f, &(struct virtio_devices_config){
+		.disk = crowd.disk, .disks = DISK_MAX, .cloud_init = crowd.folder,
+		.net = crowd.net, .nets = NET_MAX,
+		.vhost_user = crowd.vhost_user, .vhost_users = VHOST_USER_MAX,
+		.console = &console, .vsock_cid = 42, .entropy = true});
+	assert_int_equal(virtio_devices_reset(f->devices, f->done_fd),
+			 DISK_MAX + 1 + VHOST_USER_MAX);
+	virtio_devices_destroy(f->devices);
+	f->devices = NULL;
+	disperse(&crowd);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(test_virtio_devices_reset_all_at_once),
 		TEST(test_virtio_devices_end_in_a_reset),
+		cmocka_unit_test_setup_teardown(test_virtio_devices_as_many_as_there_can_be,
+						setup_empty, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
