@@ -266,10 +266,10 @@ static void run_once(struct vcpu *vcpu)
 }
 
 /* The result of an access is taken in at the next KVM_RUN: let it be, without running the guest.
- * One that crosses a page comes in two parts. */
+ * One that crosses a page comes in two parts. Who kicks may write the same. */
 static void complete_access(struct vcpu *vcpu)
 {
-	vcpu->run->immediate_exit = 1;
+	__atomic_store_n(&vcpu->run->immediate_exit, 1, __ATOMIC_RELAXED);
 	while (kvm_ioctl_int(vcpu->fd, KVM_RUN, 0) == 0 &&
 	       (vcpu->run->exit_reason == KVM_EXIT_MMIO || vcpu->run->exit_reason == KVM_EXIT_IO))
 		handle_exit(vcpu);
