@@ -102,10 +102,11 @@ $(OUT)/guest-%-disk.cpio: $(OUT)/uki-% $(OUT)/initrd-%
 		mcopy -i kernel $(abspath $@.cfg) ::syslinux.cfg && syslinux --install kernel
 	@$(call pack,$@.d)
 
-$(OUT)/firmware.cpio: /usr/share/OVMF/OVMF_CODE_4M.fd /usr/share/OVMF/OVMF_VARS_4M.fd \
-		/usr/share/OVMF/OVMF_CODE_4M.secboot.fd \
-		/usr/share/seabios/bios-256k.bin
-	@rm -rf $@.d && mkdir -p $@.d && cp --parents $^ $@.d
+FIRMWARE := $(addprefix /usr/share/,OVMF/OVMF_CODE_4M.fd OVMF/OVMF_CODE_4M.secboot.fd \
+	OVMF/OVMF_VARS_4M.fd seabios/bios-256k.bin)
+# Their list may change, too.
+$(OUT)/firmware.cpio: $(FIRMWARE) $(RIG)/rig.mk
+	@rm -rf $@.d && mkdir -p $@.d && cp --parents $(FIRMWARE) $@.d
 	@$(call pack,$@.d)
 
 $(OUT)/tools.cpio: $(RIG)/tools
