@@ -110,6 +110,7 @@ int main(void)
 		result = mount_all();
 	open_console();
 	kernel_log_begin();
+	deadline_start();
 	signal(SIGPIPE, SIG_IGN);
 	vm_init(&rig.vm);
 	if (result == 0)

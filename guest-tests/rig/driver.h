@@ -124,6 +124,8 @@ const char *fail_reason(void);
 void kernel_log_begin(void); /* what comes after it is for: */
 void say_kernel_log(void);
 void say_vm_threads(const struct rig *rig); /* of the VM that runs, if one does */
+void say_task(pid_t pid, const char *tid);  /* what this thread is doing */
+void deadline_start(void);                  /* from here on, if the kernel was told one */
 /* Splits off complete lines of `text` and hands each on, without its line end. */
 void line_feed(struct rig *rig, struct line *line, const char *text, size_t len,
 	       void (*take)(struct rig *rig, char *line));

@@ -93,7 +93,7 @@ static void task_line(pid_t pid, const char *tid, const char *name, char *line, 
 }
 
 /* proc(5): state, utime and stime are the 1st, 12th and 13th word behind the name in brackets. */
-static void say_task(pid_t pid, const char *tid)
+void say_task(pid_t pid, const char *tid)
 {
 	char name[NAME_MAX_BYTES], wchan[NAME_MAX_BYTES], stat[LINE_MAX_BYTES];
 	unsigned long user = 0, sys = 0;
@@ -106,7 +106,7 @@ static void say_task(pid_t pid, const char *tid)
 	if (behind)
 		sscanf(behind, ") %c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %lu %lu", &state,
 		       &user, &sys);
-	say("vm: thread %s is %c in %s, ran %lu + %lu ticks", name, state, wchan, user, sys);
+	say("thread %s is %c in %s, ran %lu + %lu ticks", name, state, wchan, user, sys);
 }
 
 /* Twice: of a thread that runs, one look does not say whether it gets anywhere. */

@@ -1,7 +1,6 @@
 /* One VMM process: its start and end, its terminal, and the conversation with the guest's agent. */
 #include "guest-tests/rig/driver.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -247,41 +246,14 @@ static int booted(struct rig *rig, void *arg)
 	return rig->vm.boots >= *boots ? 1 : vm_dead(&rig->vm);
 }
 
-/* What each thread of the VMM does, for the log of a guest that hangs: a CPU that waits for an
- * interrupt uses no time, one that spins does. Fields as in proc(5), /proc/pid/stat. */
-static void say_threads(pid_t pid)
-{
-	char path[64], line[512];
-	struct dirent *entry;
-	DIR *tasks;
-
-	snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
-	tasks = opendir(path);
-	while (tasks && (entry = readdir(tasks))) {
-		FILE *file;
-
-		snprintf(path, sizeof(path), "/proc/%d/task/%.16s/stat", (int)pid, entry->d_name);
-		file = entry->d_name[0] == '.' ? NULL : fopen(path, "r");
-		if (!file)
-			continue;
-		if (fgets(line, sizeof(line), file))
-			say("vm: thread %.160s", line);
-		fclose(file);
-	}
-	if (tasks)
-		closedir(tasks);
-}
-
 int vm_wait_boot(struct rig *rig, unsigned int boots, unsigned int timeout_ms)
 {
 	int result;
 
 	rig->vm.boots_expected = boots;
 	result = rig_wait(rig, booted, &boots, timeout_ms);
-	if (result == WAIT_TIMEOUT) {
-		say_threads(rig->vm.pid);
+	if (result == WAIT_TIMEOUT)
 		return fail("no hello from the guest's agent within %u s", timeout_ms / 1000);
-	}
 	return result;
 }
 
