@@ -4,9 +4,11 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/rtc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -136,8 +138,22 @@ static int pull_links(struct rig *rig)
 	return 0;
 }
 
+/* An interrupt of the clock chip each second. QEMU 7.2 changes the CPU's word of pending requests
+ * without a lock when a guest begins and ends (target/i386/tcg/sysemu/svm_helper.c, helper_vmrun()
+ * and do_vmexit(), interrupt_request), and can so lose that the local APIC's timer has gone off. A
+ * guest that waits for its other CPU in a loop then keeps the host's only CPU for ever; the next
+ * interrupt, from wherever, has all that wait seen to. */
+static int start_clock(void)
+{
+	int fd = open("/dev/rtc0", O_RDONLY | O_CLOEXEC); /* for as long as the host lives */
+
+	return fd < 0 || ioctl(fd, RTC_UIE_ON) < 0 ? fail("host: /dev/rtc0: %m") : 0;
+}
+
 int host_setup(struct rig *rig)
 {
+	if (start_clock() < 0)
+		return -1;
 	if (host_load_modules("/modules") < 0)
 		return -1;
 	if (access("/dev/kvm", R_OK | W_OK) < 0)
