@@ -138,11 +138,12 @@ static int pull_links(struct rig *rig)
 	return 0;
 }
 
-/* An interrupt of the clock chip each second. QEMU 7.2 changes the CPU's word of pending requests
- * without a lock when a guest begins and ends (target/i386/tcg/sysemu/svm_helper.c, helper_vmrun()
- * and do_vmexit(), interrupt_request), and can so lose that the local APIC's timer has gone off. A
- * guest that waits for its other CPU in a loop then keeps the host's only CPU for ever; the next
- * interrupt, from wherever, has all that wait seen to. */
+/* An interrupt of the clock chip, each second at least (with an HPET Linux has them more often).
+ * QEMU 7.2 changes the CPU's word of pending requests without a lock when a guest begins and ends
+ * (target/i386/tcg/sysemu/svm_helper.c, helper_vmrun() and do_vmexit(), interrupt_request), and can
+ * so lose that the local APIC's timer has gone off. A guest that waits for its other CPU in a loop
+ * then keeps the host's only CPU for ever; the next interrupt, from wherever, has all that wait
+ * seen to. */
 static int start_clock(void)
 {
 	int fd = open("/dev/rtc0", O_RDONLY | O_CLOEXEC); /* for as long as the host lives */
