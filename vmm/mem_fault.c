@@ -2,12 +2,11 @@
 
 #include <signal.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "vmm/base/log.h"
 #include "vmm/base/range.h"
-
-#define EXIT_FAILED 1
 
 static struct range ram; /* of host addresses; written before the handler is there */
 
@@ -17,7 +16,7 @@ static void on_bus_error(int number, siginfo_t *info, void *context)
 	(void)context;
 	if (info->si_code > 0 && range_contains(ram, (uintptr_t)info->si_addr, 1)) {
 		log_err(MEM_FAULT_SENTENCE);
-		_exit(EXIT_FAILED);
+		_exit(EXIT_FAILURE);
 	}
 	raise(number); /* SA_RESETHAND: now with the default action */
 }
