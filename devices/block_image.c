@@ -27,26 +27,18 @@ static const char *const kinds[] = {
 static bool set_io(const char *value, void *opaque)
 {
 	struct disk_config *config = opaque;
-	for (unsigned int i = 0; i < ARRAY_SIZE(kinds); i++) {
-		if (strcmp(kinds[i], value))
-			continue;
-		config->io = (enum disk_io)i;
-		return true;
-	}
-	return false;
+	unsigned int kind = config->io;
+	bool known = option_choice(value, kinds, ARRAY_SIZE(kinds), &kind);
+
+	config->io = (enum disk_io)kind;
+	return known;
 }
 
 static bool set_queues(const char *value, void *opaque)
 {
 	struct disk_config *config = opaque;
-	unsigned int queues = 0;
 
-	for (; *value >= '0' && *value <= '9' && queues <= DISK_QUEUES_MAX; value++)
-		queues = 10 * queues + (unsigned int)(*value - '0');
-	if (*value || !queues || queues > DISK_QUEUES_MAX)
-		return false;
-	config->queues = queues;
-	return true;
+	return option_number(value, DISK_QUEUES_MAX, &config->queues);
 }
 
 /* VIRTIO 1.2, 5.2.6 Device Operation: up to 20 bytes of ASCII. */

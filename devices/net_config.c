@@ -78,26 +78,18 @@ static bool set_mac(const char *value, void *opaque)
 static bool set_queues(const char *value, void *opaque)
 {
 	struct net_config *config = opaque;
-	unsigned int pairs = 0;
 
-	for (; *value >= '0' && *value <= '9' && pairs <= NET_PAIRS_MAX; value++)
-		pairs = 10 * pairs + (unsigned int)(*value - '0');
-	if (*value || !pairs || pairs > NET_PAIRS_MAX)
-		return false;
-	config->pairs = pairs;
-	return true;
+	return option_number(value, NET_PAIRS_MAX, &config->pairs);
 }
 
 static bool set_vhost(const char *value, void *opaque)
 {
 	struct net_config *config = opaque;
-	for (unsigned int i = 0; i < ARRAY_SIZE(vhost_words); i++) {
-		if (strcmp(vhost_words[i], value))
-			continue;
-		config->vhost = (enum net_vhost)i;
-		return true;
-	}
-	return false;
+	unsigned int word = config->vhost;
+	bool known = option_choice(value, vhost_words, ARRAY_SIZE(vhost_words), &word);
+
+	config->vhost = (enum net_vhost)word;
+	return known;
 }
 
 static const struct option_key key[] = {

@@ -25,6 +25,30 @@ int option_key_set(const struct option_keys *keys, const char *word, const char 
 	return refuse(why, -EINVAL, "no key \"%s\"; there are %s", word, keys->known);
 }
 
+bool option_number(const char *value, unsigned int max, unsigned int *ret_number)
+{
+	unsigned int number = 0;
+
+	for (; *value >= '0' && *value <= '9' && number <= max; value++)
+		number = 10 * number + (unsigned int)(*value - '0');
+	if (*value || !number || number > max)
+		return false;
+	*ret_number = number;
+	return true;
+}
+
+bool option_choice(const char *value, const char *const *words, unsigned int count,
+		   unsigned int *ret_index)
+{
+	for (unsigned int i = 0; i < count; i++) {
+		if (strcmp(words[i], value))
+			continue;
+		*ret_index = i;
+		return true;
+	}
+	return false;
+}
+
 int option_words(const char *text, int (*set)(const char *word, unsigned int index, void *config,
 					      struct refusal why),
 		 void *config, struct refusal why)

@@ -26,6 +26,12 @@ struct option_keys {
 int option_key_set(const struct option_keys *keys, const char *word, const char *kind,
 		   void *config, struct refusal why);
 
+/* For setters: `value` as a number from 1 to `max` (in decimal digits, nothing else), and which of
+ * `count` words it is. False: it is none, and nothing is written. */
+bool option_number(const char *value, unsigned int max, unsigned int *ret_number);
+bool option_choice(const char *value, const char *const *words, unsigned int count,
+		   unsigned int *ret_index);
+
 /* Gives `set` the words of `text` in order, numbered from 0, until one is refused. 0, or what `set`
  * returned, or -EINVAL for a word of 160 bytes or more. */
 int option_words(const char *text, int (*set)(const char *word, unsigned int index, void *config,
